@@ -1,0 +1,54 @@
+// Package kubeletlog follows the kubelet's log over rotation, truncation and restarts, and turns the lines
+// about static pods into typed events.
+package kubeletlog
+
+import "time"
+
+// Kind of an event.
+type Kind string
+
+// The kinds. The message each is made from is in the comment; research and recorded lines are in testdata.
+const (
+	ManifestRefused    Kind = "ManifestRefused"    // Could not process manifest file (Path)
+	WatchFailed        Kind = "WatchFailed"        // Unable to process watch event (Path): may be a half-written file
+	DirectoryMissing   Kind = "DirectoryMissing"   // Unable to read config path (Path)
+	SubDirectory       Kind = "SubDirectory"       // Provided manifest path is a directory (Path)
+	URLRefused         Kind = "URLRefused"         // Failed to read pods from URL, because of what was served: a verdict
+	URLUnreachable     Kind = "URLUnreachable"     // Failed to read pods from URL, by status code or transport: no verdict
+	URLRead            Kind = "URLRead"            // Successfully read pods from URL: proves nothing
+	NameDuplicate      Kind = "NameDuplicate"      // Pod failed validation due to duplicate pod name, ignoring
+	AdmissionDenied    Kind = "AdmissionDenied"    // Pod admission denied (Reason, Message)
+	SyncFailed         Kind = "SyncFailed"         // Error syncing pod, skipping (Failures, or Message alone)
+	VolumeFailed       Kind = "VolumeFailed"       // MountVolume.SetUp failed …, Unable to attach or mount volumes
+	MirrorFailed       Kind = "MirrorFailed"       // Failed creating a mirror pod and its kin
+	ProbeFailed        Kind = "ProbeFailed"        // Probe failed, Probe errored (Reason is the probe's type)
+	KubeletStarted     Kind = "KubeletStarted"     // Adding static pod path, Adding pod URL with HTTP header
+	PriorityIncomplete Kind = "PriorityIncomplete" // Static pod has priorityClassName and nil priority …
+)
+
+// An Event is one line of the kubelet's log that says something about a static pod.
+type Event struct {
+	At   time.Time // the kubelet's own clock
+	Read time.Time // when the line was read
+	Kind Kind
+	Path string // of a manifest, as the kubelet sees it
+	// Namespace and Pod name the pod with the node's name; UID may be there without them.
+	Namespace, Pod, UID string
+	Container           string
+	Reason              string // of an admission refusal, or the type of a probe
+	Message             string // the kubelet's words, at most 1 KiB, without the body it quotes
+	Failures            []Failure
+}
+
+// A Failure is one element of the error of "Error syncing pod, skipping":
+// failed to "<Action>" for "<Target>" with <Reason>: "<message>".
+type Failure struct {
+	Action, Target, Reason, Message string
+}
+
+// Stats of the follower since start.
+type Stats struct {
+	Lines, Bytes, Events uint64
+	Gaps                 uint64 // times that lines were lost beyond recovery
+	Lag                  int64  // bytes not yet read
+}

@@ -1,0 +1,110 @@
+package manifest
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Source is how a definition reaches the kubelet, in the words of the annotation kubernetes.io/config.source.
+type Source string
+
+// The sources of static pods.
+const (
+	SourceHTTP Source = "http" // served by URL
+	SourceFile Source = "file" // read by the kubelet from its manifest directory
+)
+
+// A Definition is one static pod as somebody wrote it. It is immutable once in a Set.
+type Definition struct {
+	// ID is <namespace>-<name> as in Talos, with ~2, ~3 … where two identities collide, or file:<path> for
+	// a file that cannot be parsed.
+	ID string
+	// Namespace ("default" when absent) and Name as written, without the node's name; empty when unparsed.
+	Namespace, Name string
+	Source          Source
+	Path            string // the file it was read from
+	Line            int    // where its document begins, from 1
+
+	Version          uint64 // starts at 1, +1 per effective change
+	Created, Updated time.Time
+
+	// Hash identifies the content as last read: the full lower-case hex SHA-256 that UID is taken from.
+	Hash string
+	// UID is the pod's UID on this node: that of the revision served, when one is, else that of the content
+	// as last read. For file definitions it is what the kubelet is predicted to generate.
+	UID types.UID
+	// Served is whether a revision of it is in the document given to the kubelet (or lies in its directory);
+	// Valid is whether the content as last read is. Served and not Valid means that an older revision is kept.
+	Served, Valid bool
+	// Pod is the revision served, else the content as last read, defaulted as the kubelet does and with the
+	// author's own name; nil when it could not be decoded. Read only.
+	Pod      *corev1.Pod
+	Problems []Problem
+}
+
+// Key is the identity of the definition: namespace/name, or its ID when it has no name.
+func (d *Definition) Key() string {
+	if d.Name == "" {
+		return d.ID
+	}
+	return d.Namespace + "/" + d.Name
+}
+
+// A Set is everything that should run on the node, at one moment. It is immutable.
+type Set struct {
+	Node string
+	At   time.Time // when the sources were last read
+	// Serving is whether the exporter feeds the kubelet (manifest.listen is set).
+	Serving bool
+	// Definitions are sorted by namespace, name, source and path; unparsed files come last, by path.
+	Definitions []*Definition
+	Document    *Document // nil in observing mode and before the first load
+	// Problems belong to no definition: ConfigInvalid, MassRemovalHeld, ListRejected.
+	Problems []Problem
+	Fetches  Fetches
+	// Rejections counts definitions refused since start, by stage: "validation" or "kubelet".
+	Rejections map[string]uint64
+	// LastReload is whether the last load of the configuration succeeded.
+	LastReload bool
+}
+
+// A Document is the list served to the kubelet. It is immutable.
+type Document struct {
+	Revision string // lower-case hex SHA-256 of Bytes
+	Bytes    []byte // JSON v1.PodList
+	UIDs     []types.UID
+	At       time.Time // when it was first served
+}
+
+// A Fetch is one GET of the document.
+type Fetch struct {
+	At       time.Time
+	Revision string // "" unless Code is 200
+	Code     int
+	Kubelet  bool // by the kubelet: the token when one is set, else a Go-http-client user agent
+}
+
+// Fetches is who fetched what.
+type Fetches struct {
+	Recent []Fetch        // the kubelet's last 32, oldest first
+	ByCode map[int]uint64 // every request since start
+}
+
+// Last returns the kubelet's last fetch.
+func (f Fetches) Last() (Fetch, bool) {
+	if len(f.Recent) == 0 {
+		return Fetch{}, false
+	}
+	return f.Recent[len(f.Recent)-1], true
+}
+
+// A Verdict is the kubelet's own judgement of a served document, found by collector/status and handed back
+// to the Store, which isolates the culprit of a refused one.
+type Verdict struct {
+	Revision string
+	Accepted bool
+	Message  string // the kubelet's words when refused
+	At       time.Time
+}
