@@ -1,0 +1,258 @@
+package metrics
+
+import "slices"
+
+// Type is how a family's values behave.
+type Type string
+
+// The types. An Info is a gauge that is always 1 and says something by its labels.
+const (
+	Counter Type = "counter"
+	Gauge   Type = "gauge"
+	Info    Type = "info"
+)
+
+// Stability says what may change about a family between releases.
+type Stability string
+
+// The stabilities: the name and labels of a Stable family last for the whole major version, an Alpha one may
+// still change in any release.
+const (
+	Stable Stability = "stable"
+	Alpha  Stability = "alpha"
+)
+
+// Scope is the thing a family has one series of, or one set of series.
+type Scope string
+
+// The scopes. All but PerExporter come from the snapshot; PerExporter is about the process itself.
+const (
+	PerDefinition Scope = "definition"
+	PerPod        Scope = "pod"
+	PerContainer  Scope = "container"
+	PerProblem    Scope = "problem"
+	PerNode       Scope = "node"
+	PerExporter   Scope = "exporter"
+)
+
+// A Family is an entry of the catalogue: all that is promised about one metric family.
+type Family struct {
+	Name      string
+	Help      string
+	Type      Type
+	Unit      string   // seconds or bytes, as the name says it; "" for a number without one
+	Labels    []string // sorted
+	Scope     Scope
+	Stability Stability
+}
+
+// Catalogue returns every family this package publishes, sorted by name. It leaves out what the Prometheus
+// client library says about any Go process (go_, process_, promhttp_).
+func Catalogue() []Family { return slices.Clone(catalogue[:]) }
+
+// A family is the place of a Family in the catalogue, and so in the order of names.
+type family int
+
+const (
+	condition family = iota
+	containerInfo
+	containerLastExitCode
+	containerLastTerminated
+	containerReady
+	containerRestarts
+	containerState
+	definitions
+	buildInfo
+	configLastReload
+	info
+	inputDuration
+	inputLastSuccess
+	inputUp
+	logBytes
+	logEvents
+	logGaps
+	logLag
+	logLines
+	manifestFetches
+	manifestLastChange
+	manifestLastFetch
+	manifestRejections
+	manifestValid
+	manifestVersion
+	mirrorInfo
+	nodeInfo
+	phase
+	problemInfo
+	problemStart
+	problems
+	ready
+	stale
+	statusVersion
+	families // how many there are
+)
+
+var catalogue = [families]Family{
+	condition: {
+		Name: "staticpod_condition", Type: Gauge, Scope: PerPod, Stability: Stable,
+		Labels: []string{"condition", "namespace", "pod"},
+		Help:   "Whether a step from definition to running pod is done: Valid, Accepted, Current or Ready. Absent while it is unknown or does not apply.",
+	},
+	containerInfo: {
+		Name: "staticpod_container_info", Type: Info, Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "container_id", "image", "image_id", "namespace", "pod"},
+		Help:   "A container of a static pod: its image as defined, what that resolved to, and the newest attempt at running it.",
+	},
+	containerLastExitCode: {
+		Name: "staticpod_container_last_exit_code", Type: Gauge, Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "namespace", "pod"},
+		Help:   "Exit code of the container's last end. Absent while it has not ended.",
+	},
+	containerLastTerminated: {
+		Name: "staticpod_container_last_terminated_timestamp_seconds", Type: Gauge, Unit: "seconds", Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "namespace", "pod"},
+		Help:   "When the container last ended. Absent while it has not ended.",
+	},
+	containerReady: {
+		Name: "staticpod_container_ready", Type: Gauge, Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "namespace", "pod"},
+		Help:   "Whether the container is ready.",
+	},
+	containerRestarts: {
+		Name: "staticpod_container_restarts_total", Type: Counter, Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "namespace", "pod"},
+		Help:   "Restarts of the container within its pod's present incarnation.",
+	},
+	containerState: {
+		Name: "staticpod_container_state", Type: Gauge, Scope: PerContainer, Stability: Stable,
+		Labels: []string{"container", "namespace", "pod", "state"},
+		Help:   "The container's present state, always 1: waiting, created, running, exited or unknown.",
+	},
+	definitions: {
+		Name: "staticpod_definitions", Type: Gauge, Scope: PerNode, Stability: Stable,
+		Labels: []string{"source"},
+		Help:   "Static pod definitions of the node by how they reach the kubelet, refused ones included.",
+	},
+	buildInfo: {
+		Name: "staticpod_exporter_build_info", Type: Info, Scope: PerExporter, Stability: Stable,
+		Labels: []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+		Help:   "A metric with a constant '1' value labeled by version, revision, branch, goversion from which staticpod_exporter was built, and the goos and goarch for the build.",
+	},
+	configLastReload: {
+		Name: "staticpod_exporter_config_last_reload_successful", Type: Gauge, Scope: PerNode, Stability: Stable,
+		Help: "Whether the last load of the configuration succeeded. While it is 0 the one before it is in force.",
+	},
+	info: {
+		Name: "staticpod_info", Type: Info, Scope: PerPod, Stability: Stable,
+		Labels: []string{"definition", "namespace", "pod", "source", "uid"},
+		Help:   "A static pod: the UID the kubelet runs it by and the definition it comes from. Read from memory, as of the last collection: see staticpod_input_last_success_timestamp_seconds.",
+	},
+	inputDuration: {
+		Name: "staticpod_input_duration_seconds", Type: Gauge, Unit: "seconds", Scope: PerNode, Stability: Stable,
+		Labels: []string{"input"},
+		Help:   "How long the last question to the input took.",
+	},
+	inputLastSuccess: {
+		Name: "staticpod_input_last_success_timestamp_seconds", Type: Gauge, Unit: "seconds", Scope: PerNode, Stability: Stable,
+		Labels: []string{"input"},
+		Help:   "When the input last answered: the age of what is said from it. Absent while it never has.",
+	},
+	inputUp: {
+		Name: "staticpod_input_up", Type: Gauge, Scope: PerNode, Stability: Stable,
+		Labels: []string{"input"},
+		Help:   "Whether a configured input answers: manifest, kubelet, runtime, log or mirror.",
+	},
+	logBytes: {
+		Name: "staticpod_kubelet_log_bytes_total", Type: Counter, Unit: "bytes", Scope: PerNode, Stability: Stable,
+		Help: "Bytes of the kubelet's log read since the exporter started.",
+	},
+	logEvents: {
+		Name: "staticpod_kubelet_log_events_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Help: "Lines of the kubelet's log that said something about a static pod.",
+	},
+	logGaps: {
+		Name: "staticpod_kubelet_log_gaps_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Help: "Times that lines of the kubelet's log were lost beyond recovery.",
+	},
+	logLag: {
+		Name: "staticpod_kubelet_log_lag_bytes", Type: Gauge, Unit: "bytes", Scope: PerNode, Stability: Stable,
+		Help: "Bytes of the kubelet's log that are written but not yet read.",
+	},
+	logLines: {
+		Name: "staticpod_kubelet_log_lines_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Help: "Lines of the kubelet's log read since the exporter started.",
+	},
+	manifestFetches: {
+		Name: "staticpod_manifest_fetches_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Labels: []string{"code"},
+		Help:   "Requests for the served document, by whomever, by HTTP status code.",
+	},
+	manifestLastChange: {
+		Name: "staticpod_manifest_last_change_timestamp_seconds", Type: Gauge, Unit: "seconds", Scope: PerDefinition, Stability: Stable,
+		Labels: []string{"definition"},
+		Help:   "When the definition last changed in effect.",
+	},
+	manifestLastFetch: {
+		Name: "staticpod_manifest_last_fetch_timestamp_seconds", Type: Gauge, Unit: "seconds", Scope: PerNode, Stability: Stable,
+		Help: "When the kubelet last fetched the served document. Absent while it never has.",
+	},
+	manifestRejections: {
+		Name: "staticpod_manifest_rejections_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Labels: []string{"stage"},
+		Help:   "Definitions refused, by who refused them: validation (by the exporter, before the kubelet sees them) or kubelet.",
+	},
+	manifestValid: {
+		Name: "staticpod_manifest_valid", Type: Gauge, Scope: PerDefinition, Stability: Stable,
+		Labels: []string{"definition", "path", "source"},
+		Help:   "Whether the definition, as last read, is valid. While it is 0 an older revision may still be served.",
+	},
+	manifestVersion: {
+		Name: "staticpod_manifest_version", Type: Gauge, Scope: PerDefinition, Stability: Stable,
+		Labels: []string{"definition"},
+		Help:   "Version of the definition: starts at 1 and rises by one per effective change.",
+	},
+	mirrorInfo: {
+		Name: "staticpod_mirror_info", Type: Info, Scope: PerPod, Stability: Stable,
+		Labels: []string{"mirror_uid", "namespace", "pod", "uid"},
+		Help:   "The mirror of a static pod in the API server: kube-state-metrics knows the pod by mirror_uid, the kubelet's own metrics by uid.",
+	},
+	nodeInfo: {
+		Name: "staticpod_node_info", Type: Info, Scope: PerNode, Stability: Stable,
+		Labels: []string{"kubelet_version", "mode", "node", "runtime", "runtime_version"},
+		Help:   "The node, and whether the exporter feeds its kubelet (mode serving) or looks on (observing).",
+	},
+	phase: {
+		Name: "staticpod_phase", Type: Gauge, Scope: PerPod, Stability: Stable,
+		Labels: []string{"namespace", "phase", "pod"},
+		Help:   "The phase the kubelet gives the pod, always 1. Absent for a pod that the kubelet does not have.",
+	},
+	problemInfo: {
+		Name: "staticpod_problem_info", Type: Info, Scope: PerProblem, Stability: Stable,
+		Labels: []string{"definition", "field", "line", "namespace", "path", "pod", "reason"},
+		Help:   "Where a problem is that lies in a file: path, line and field. At most 10 places per pod or definition.",
+	},
+	problemStart: {
+		Name: "staticpod_problem_start_timestamp_seconds", Type: Gauge, Unit: "seconds", Scope: PerProblem, Stability: Stable,
+		Labels: []string{"definition", "level", "namespace", "pod", "reason"},
+		Help:   "When a problem began. Present while it lasts; a problem of the node itself has no definition, namespace and pod.",
+	},
+	problems: {
+		Name: "staticpod_problems_total", Type: Counter, Scope: PerNode, Stability: Stable,
+		Labels: []string{"reason"},
+		Help:   "Problems that began since the exporter started, by reason.",
+	},
+	ready: {
+		Name: "staticpod_ready", Type: Gauge, Scope: PerPod, Stability: Stable,
+		Labels: []string{"namespace", "pod"},
+		Help:   "Whether the static pod is ready. Also 0 while that is unknown: see staticpod_stale.",
+	},
+	stale: {
+		Name: "staticpod_stale", Type: Gauge, Scope: PerPod, Stability: Stable,
+		Labels: []string{"namespace", "pod"},
+		Help:   "Whether part of the evidence for what is said of the pod is old, because an input is down: see staticpod_input_up.",
+	},
+	statusVersion: {
+		Name: "staticpod_status_version", Type: Gauge, Scope: PerPod, Stability: Stable,
+		Labels: []string{"namespace", "pod"},
+		Help:   "Version of the pod's StaticPodStatus: rises by one per change of what is said of it.",
+	},
+}
