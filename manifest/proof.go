@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -14,24 +15,97 @@ type Candidate struct {
 	Line            int    // where it begins, from 1
 	Namespace, Name string // Namespace is "default" when absent; both are empty when the file tells no name
 
-	// Canonical is the author's own tree as canonical JSON; nil when there is none.
+	// Canonical is the author's own tree as canonical JSON; nil when there is none. Of a definition that we
+	// serve it is normalized, of a file in the kubelet's directory it is everything.
 	Canonical []byte
-	Hash      string    // lower-case hex SHA-256 of format, node and Canonical
-	UID       types.UID // of the pod on this node
-	// Pod is what the kubelet would make of it, with the author's own name; nil when it cannot be decoded.
-	Pod      *corev1.Pod
+	Hash      string    // lower-case hex SHA-256 of format, node and Canonical; "" without Canonical
+	UID       types.UID // of the pod on this node; "" when it cannot be told
+	// Pod is what the kubelet makes of it, with the author's own name; nil when it cannot be decoded. Read only.
+	Pod *corev1.Pod
+	// Problems are its own, in order of cause. Those it has with other definitions are not among them. Since is
+	// not set: a file does not tell.
 	Problems []Problem
+
+	refusal   string
+	positions map[string]position // of the fields that problems with other definitions are about
 }
 
-// Quarantined reports whether the kubelet would refuse it, or could not live with it.
-func (c *Candidate) Quarantined() bool { return c.Pod == nil }
+// Quarantined reports whether the kubelet would refuse the definition, or not survive it.
+func (c *Candidate) Quarantined() bool {
+	if c.Pod == nil {
+		return true
+	}
+	for _, p := range c.Problems {
+		switch p.Reason {
+		case ManifestUnreadable, ManifestMalformed, NotAPod, ManifestInvalid, APIReference, RuntimeClassUnsupported:
+			return true
+		}
+	}
+	return false
+}
 
-// Refusal is what the kubelet would say of it, at most 1 KiB; "" when it would accept it.
-func (c *Candidate) Refusal() string { return "" }
+// Refusal is what the kubelet would log about the definition as a whole, at most 1 KiB and without what it
+// quotes; "" when it would accept it.
+func (c *Candidate) Refusal() string { return c.refusal }
 
 // Locate returns the position of metadata.name or of a container's port in the author's file, else where the
 // definition begins.
-func (c *Candidate) Locate(field string) (line, column int) { return c.Line, 0 }
+func (c *Candidate) Locate(field string) (line, column int) {
+	if at, ok := c.positions[field]; ok {
+		return at.line, at.column
+	}
+	return c.Line, 0
+}
+
+// locateShared notes the positions of the fields that another definition may conflict with.
+func (c *Candidate) locateShared(place locator) {
+	c.positions = map[string]position{"metadata.name": place.at("metadata.name")}
+	if c.Pod == nil {
+		return
+	}
+	for _, p := range hostPorts(c.Pod) {
+		c.positions[p.field] = place.at(p.field)
+	}
+}
+
+// maxProblems bounds what is said about one definition.
+const maxProblems = 32
+
+// placed places the problems in the file and makes one of those that share reason and field.
+func placed(problems []Problem, path string, place locator) []Problem {
+	type identity struct {
+		reason Reason
+		field  string
+		line   int
+	}
+	var kept []Problem
+	known := map[identity]int{}
+	for _, p := range problems {
+		p.Path = path
+		if p.Line == 0 {
+			at := place.at(p.Field)
+			p.Line, p.Column = at.line, at.column
+		}
+		if word := place.bareBoolean(p.Field); word != "" && strings.Contains(p.Message, "cannot unmarshal bool into") {
+			p.Message = clip(fmt.Sprintf("%s: an unquoted %s is a boolean, quote it", p.Message, word))
+		}
+		id := identity{p.Reason, p.Field, p.Line}
+		if i, ok := known[id]; ok {
+			if !strings.Contains(kept[i].Message, p.Message) {
+				kept[i].Message = clip(kept[i].Message + "; " + p.Message)
+			}
+			continue
+		}
+		known[id] = len(kept)
+		kept = append(kept, p)
+	}
+	if more := len(kept) - maxProblems; more > 0 {
+		kept = kept[:maxProblems:maxProblems]
+		last := &kept[maxProblems-1]
+		last.Message = clip(fmt.Sprintf("and %d more problems; %s", more, last.Message))
+	}
+	return kept
+}
 
 // maxMessage bounds a problem's words.
 const maxMessage = 1 << 10

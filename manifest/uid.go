@@ -1,6 +1,67 @@
 package manifest
 
-import "k8s.io/apimachinery/pkg/types"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
 
-// withUID returns canonical with metadata.uid set: an item of the served document.
-func withUID(canonical []byte, uid types.UID) []byte { return canonical }
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubernetes/pkg/apis/core"
+	"k8s.io/kubernetes/pkg/util/hash"
+)
+
+// uidFormat is the first line of what is hashed. Any change of the canonical form needs another one, and
+// restarts every pod of every node that runs this.
+const uidFormat = "v1"
+
+// contentHash identifies a definition's content on a node: lower-case hex SHA-256 over three lines, the
+// format, the node's name and the canonical JSON.
+func contentHash(node string, canonical []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", uidFormat, node)
+	h.Write(canonical)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// contentUID is the UID of a pod that we serve: the first 128 bits of its content's hash.
+func contentUID(contentHash string) types.UID { return types.UID(contentHash[:32]) }
+
+// fileUID is the UID that the kubelet gives to a pod from a file, when the author gave none: FNV-128a over a
+// dump of its internal, defaulted pod, the node's name and the file's path. It holds for a kubelet of the same
+// minor version.
+func fileUID(pod *core.Pod, node, path string) types.UID {
+	h := fnv.New128a()
+	hash.DeepHashObject(h, pod)
+	fmt.Fprintf(h, "host:%s", node)
+	fmt.Fprintf(h, "file:%s", path)
+	return types.UID(hex.EncodeToString(h.Sum(nil)))
+}
+
+// withUID returns canonical with metadata.uid set: an item of the served document. What has no metadata comes
+// back as it is.
+func withUID(canonical []byte, uid types.UID) []byte {
+	var pod, metadata map[string]json.RawMessage
+	if json.Unmarshal(canonical, &pod) != nil || json.Unmarshal(pod["metadata"], &metadata) != nil || metadata == nil {
+		return canonical
+	}
+	metadata["uid"] = appendString(nil, string(uid))
+	pod["metadata"] = appendObject(nil, metadata)
+	return appendObject(nil, pod)
+}
+
+// appendObject is appendCanonical of a map whose values are canonical already.
+func appendObject(dst []byte, object map[string]json.RawMessage) []byte {
+	dst = append(dst, '{')
+	for i, key := range slices.Sorted(maps.Keys(object)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, key), ':')
+		dst = append(dst, object[key]...)
+	}
+	return append(dst, '}')
+}
