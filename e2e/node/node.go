@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,6 +54,7 @@ type Node struct {
 	runtime       cri.RuntimeServiceClient
 	guard         *exec.Cmd
 	guardInput    io.WriteCloser
+	closed        atomic.Bool
 	containerdLog *os.File
 }
 
@@ -179,8 +181,11 @@ func (n *Node) startGuard() error {
 }
 
 // Close stops the node and removes all of it: processes, mounts, cgroups, files, and what kubelets change of
-// the machine outside their directories. Nothing may use the node meanwhile or later.
+// the machine outside their directories. Nothing may use the node meanwhile or later. A second Close does nothing.
 func (n *Node) Close() error {
+	if n.closed.Swap(true) {
+		return nil
+	}
 	for _, s := range []*Service{n.Kubelet, n.Containerd} {
 		if s != nil {
 			s.Kill()
