@@ -1,0 +1,90 @@
+package manifest
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// keptFetches is how many of the kubelet's fetches a Set remembers.
+const keptFetches = 32
+
+// Handler serves the document to the kubelet as GET /pods (and HEAD). Until there is one, and while it is
+// withheld, the answer is 503, which the kubelet takes as "ask again": running pods stay. With a token file
+// every request needs `Authorization: Bearer <token>` (kubelet: staticPodURLHeader).
+func (s *Store) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /pods", s.servePods)
+	return mux
+}
+
+func (s *Store) servePods(w http.ResponseWriter, r *http.Request) {
+	kubelet, authorized := s.caller(r)
+	if !authorized {
+		s.record(Fetch{At: s.now(), Code: http.StatusUnauthorized})
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "a bearer token is required", http.StatusUnauthorized)
+		return
+	}
+	document, withheld := s.document()
+	if document == nil {
+		s.record(Fetch{At: s.now(), Code: http.StatusServiceUnavailable, Kubelet: kubelet})
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, withheld, http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("ETag", `"`+document.Revision+`"`)
+	if _, err := w.Write(document.Bytes); err != nil {
+		return // the client has not got it: not a fetch
+	}
+	s.record(Fetch{At: s.now(), Code: http.StatusOK, Revision: document.Revision, Kubelet: kubelet})
+}
+
+// caller says whether the request is the kubelet's and whether it may be answered. The token file is read
+// each time (every few seconds at most), so a rotated token works at once; one that cannot be read closes.
+func (s *Store) caller(r *http.Request) (kubelet, authorized bool) {
+	if s.options.TokenFile == "" {
+		return strings.HasPrefix(r.UserAgent(), "Go-http-client/"), true
+	}
+	token, err := os.ReadFile(s.options.TokenFile)
+	want := strings.TrimSpace(string(token))
+	got, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if err != nil || want == "" || !isBearer || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
+		return false, false
+	}
+	return true, true
+}
+
+// record remembers a fetch and publishes it. Only the kubelet's enter the history: anybody else who looks
+// must not hide that the kubelet does not.
+func (s *Store) record(f Fetch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.set
+	next.Fetches.ByCode = map[int]uint64{}
+	for code, n := range s.set.Fetches.ByCode {
+		next.Fetches.ByCode[code] = n
+	}
+	next.Fetches.ByCode[f.Code]++
+	if f.Kubelet {
+		recent := append(append([]Fetch(nil), s.set.Fetches.Recent...), f)
+		next.Fetches.Recent = recent[max(0, len(recent)-keptFetches):]
+	}
+	s.publish(&next)
+}
+
+// NewServer returns the server of the manifest listener, with deadlines that suit a local kubelet.
+func (s *Store) NewServer() *http.Server {
+	return &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second, // the kubelet gives up after ten
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
