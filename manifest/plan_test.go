@@ -160,6 +160,7 @@ func TestPlan(t *testing.T) {
 				problems: "default-db:MassRemovalHeld default-log:MassRemovalHeld default-web:MassRemovalHeld node:MassRemovalHeld"},
 			{what: "one is back", files: map[string]string{dirA: pod("web", "1")}, serves: "db=1 log=1 web=1",
 				problems: "default-db:MassRemovalHeld default-log:MassRemovalHeld node:MassRemovalHeld"},
+			{what: "two are back: the one left stays held", files: with(three, dirC, ""), serves: "db=1 log=1 web=1", problems: "default-log:MassRemovalHeld node:MassRemovalHeld"},
 			{what: "confirmed", files: map[string]string{dirA: pod("web", "1")}, deliberate: true, serves: "web=1"},
 		},
 		"two of three at once are held too": {
@@ -228,6 +229,11 @@ func TestPlan(t *testing.T) {
 				problems: "default-web:ManifestRejected,LastRevisionKept"},
 			{what: "tried again on demand", deliberate: true, files: with(three, dirA, pod("web", "2"), dirB, pod("db", "2")), serves: "db=2 log=1 web=2"},
 		},
+		"what runs is no suspect": {
+			first,
+			{what: "refused, but db and log run", verdict: "invalid pod", running: Running{"default/db": "1", "default/log": "2"}, files: three, serves: "db=1 log=1",
+				problems: "default-web:ManifestRejected"},
+		},
 		"a first list that is refused is tried pod by pod": {
 			first,
 			{what: "refused", verdict: "invalid pod", files: three, serves: "db=1", problems: "default-db:ListRejected default-log:ListRejected default-web:ListRejected node:ListRejected"},
@@ -255,6 +261,11 @@ func tell(t *testing.T, loads []load, restart bool) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, l := range loads {
 		at = at.Add(max(l.after, time.Duration(bit(l.after == 0))*time.Minute))
+		for key := range l.running {
+			if e := s.Entries[key]; e != nil && e.Served != nil {
+				l.running[key] = e.Served.UID // the revision that is served
+			}
+		}
 		if l.verdict != "" {
 			s = judge(s, Verdict{Revision: s.Served, Accepted: l.verdict == "accepted", Message: l.verdict, At: at}, l.running)
 		}
