@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/staticpod-exporter/staticpod-exporter/"
+
+// house says which of our packages each package may import: data flows the other way. A package that is not
+// here has no place yet.
+var house = map[string][]string{
+	"manifest":             nil,
+	"cri":                  nil,
+	"collector/kubelet":    nil,
+	"collector/kubeletlog": nil,
+	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog"},
+	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog"},
+	"observe/output":       {"collector/status", "manifest"},
+	"observe/metrics":      {"collector/status", "collector", "manifest"},
+	"observe/web":          {"collector/status", "collector", "manifest", "observe/output"},
+	"observe/telemetry":    {"collector/status", "collector", "manifest"},
+	"alerts":               nil,
+	"dashboards":           nil,
+	"cmd/staticpod-exporter": {
+		"manifest", "cri", "collector", "collector/kubelet", "collector/kubeletlog", "collector/status",
+		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards",
+	},
+}
+
+// rooms says where the heavy libraries may be imported.
+var rooms = map[string][]string{
+	"github.com/prometheus/client_golang/":    {"observe/metrics"},
+	"github.com/prometheus/exporter-toolkit/": {"observe/web", "cmd/staticpod-exporter"},
+	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
+	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},
+	"google.golang.org/grpc":                  {"cri", "collector/kubelet"},
+	"k8s.io/cri-client/":                      {"cri"},
+	"k8s.io/kubernetes/":                      {"manifest"},
+	"github.com/spf13/":                       {"cmd/staticpod-exporter"},
+	"k8s.io/client-go/":                       nil,
+	"os/exec":                                 nil,
+	"unsafe":                                  nil,
+}
+
+func TestImports(t *testing.T) {
+	list := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	var stderr strings.Builder
+	list.Stderr = &stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		room, ours := strings.CutPrefix(p.ImportPath, module)
+		if !ours || strings.HasSuffix(room, "test") {
+			continue
+		}
+		seen++
+		allowed, known := house[room]
+		if !known {
+			t.Errorf("package %s has no place in the house", room)
+		}
+		for _, imported := range p.Imports {
+			if other, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(allowed, other) {
+				t.Errorf("%s imports %s: data would flow backwards", room, other)
+			}
+			for library, where := range rooms {
+				if strings.HasPrefix(imported, library) && !slices.Contains(where, room) {
+					t.Errorf("%s imports %s, which belongs in %v", room, imported, where)
+				}
+			}
+		}
+	}
+	if seen < len(house)/2 {
+		t.Errorf("only %d packages seen", seen)
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/spf13/cobra"
+
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+func newCheckConfigCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "check-config",
+		Short: "Check the configuration and the definitions in it without starting anything",
+		Long: `Check-config reads flags, environment and configuration file exactly as serve does, checks every key, the
+web configuration file, and the pods below machine.pods.
+
+Exit codes: 0 serve would start with it, 1 it would not or a pod would be refused, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			configuration, err := loader{c.Flags()}.load()
+			if err != nil {
+				fmt.Fprintln(c.OutOrStdout(), err)
+				return errInvalid
+			}
+			if file := configuration.Web.Config.File; file != "" {
+				if err := web.Validate(file); err != nil {
+					fmt.Fprintf(c.OutOrStdout(), "%s: %v\n", file, err)
+					return errInvalid
+				}
+			}
+			v := validation{
+				validator: manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}),
+				out:       c.OutOrStdout(), names: map[string]string{},
+			}
+			if configuration.Path != "" {
+				for _, candidate := range v.validator.File(configuration.Path, configuration.Data, manifest.FormConfiguration) {
+					for _, p := range candidate.Problems {
+						v.print(p)
+					}
+				}
+			}
+			if v.critical > 0 {
+				return errInvalid
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", orDefault(configuration.Path, "defaults"))
+			return nil
+		},
+	}
+	registerConfigFlags(command.Flags())
+	return command
+}
+
+func orDefault(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/cri"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
+)
+
+func newServeCommand() *cobra.Command {
+	var allowMassRemoval bool
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve static pods to the kubelet and publish what becomes of them",
+		Long: `Serve feeds the kubelet the static pods of the configuration (manifest.listen), watches the kubelet, the
+container runtime and the kubelet's log, and publishes the verdict on every static pod: /metrics, /staticpods,
+/staticpodstatus and a page on web.listen-address.
+
+With manifest.listen "" it only observes: something else feeds the kubelet.
+
+SIGHUP and POST /-/reload load everything anew, deliberately: removals that were held back happen then.
+SIGTERM and SIGINT end it; the pods run on.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			configuration, bad, err := start(loader{c.Flags()})
+			if err != nil {
+				return err
+			}
+			log, err := newLogger(configuration.inForce.Log, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			configuration.log = log
+			if bad != nil {
+				log.Error("the configuration cannot be used: running with the last good one", "err", bad)
+			}
+			return serve(c.Context(), configuration, allowMassRemoval, log)
+		},
+	}
+	registerConfigFlags(command.Flags())
+	command.Flags().BoolVar(&allowMassRemoval, "allow-mass-removal", false, "remove pods at the first load although all, or more than 30 %, would go")
+	return command
+}
+
+// newLogger makes the one logger of the process; klog's lines, from the Kubernetes libraries, go there too.
+func newLogger(c LogConfig, out io.Writer) (*slog.Logger, error) {
+	level, format := promslog.NewLevel(), promslog.NewFormat()
+	if err := errors.Join(level.Set(c.Level), format.Set(c.Format)); err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	log := promslog.New(&promslog.Config{Level: level, Format: format, Writer: out})
+	klog.SetSlogLogger(log)
+	return log, nil
+}
+
+// serve builds the pipeline in the order that data flows through it and runs it until ctx ends. It is one
+// straight line on purpose: it is the map of the program.
+func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *slog.Logger) error {
+	config := c.inForce
+	log.Info("starting", "version", version.Info(), "config", config.Path, "mode", mode(config))
+
+	// What should run.
+	store, err := manifest.Open(manifest.Options{
+		Node:             config.Node,
+		Serving:          config.Manifest.Listen != "",
+		StateDirectory:   config.Manifest.StateDirectory,
+		TokenFile:        config.Manifest.TokenFile,
+		Load:             c.sources,
+		AllowMassRemoval: allowMassRemoval,
+		Logger:           log,
+	})
+	if err != nil {
+		return fmt.Errorf("definitions: %w", err)
+	}
+	facts := &kubeletFacts{config: config.Config, store: store}
+	facts.tell(nil)
+
+	// What does run, seen from three sides.
+	inputs, err := openInputs(config.Config, log)
+	if err != nil {
+		return err
+	}
+	defer inputs.close()
+
+	// The verdict.
+	poll := collector.New(inputs.options(store, config.Config, log))
+	statuses := status.NewTracker()
+	if err := statuses.Restore(config.Manifest.StateDirectory); err != nil {
+		log.Warn("statuses are judged afresh", "err", err)
+	}
+
+	// Everyone who wants to know.
+	publisher := metrics.New(metrics.Options{Log: log})
+	pages := web.New(web.Options{
+		Latest: statuses.Latest, Changed: statuses.Changed, Metrics: publisher.Handler(),
+		Reload: store.Reload, ConfigFile: config.Web.Config.File, Version: version.Version, Logger: log,
+	})
+
+	// The sockets, before anything runs: what cannot be had is known now.
+	listeners, err := listen(ctx, config.Config)
+	if err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	if listeners.manifest != nil {
+		g.Go(func() error { return serveManifests(ctx, store, listeners.manifest) })
+		log.Info("serving static pods to the kubelet", "url", "http://"+listeners.manifest.Addr().String()+"/pods")
+	}
+	g.Go(func() error { return store.Run(ctx) })
+	inputs.run(ctx, g)
+	g.Go(func() error {
+		return poll.Run(ctx, func(o *collector.Observation) {
+			s := statuses.Observe(o)
+			publisher.Observe(s)
+			facts.tell(s)
+		})
+	})
+	g.Go(func() error { return statuses.Save(ctx, config.Manifest.StateDirectory, log) })
+	g.Go(func() error { return web.Serve(ctx, pages, listeners.web, config.Web.Config.File, log) })
+	g.Go(func() error { return reloadOnHangup(ctx, store, log) })
+	g.Go(func() error { return notify(ctx, log) })
+	err = g.Wait()
+	log.Info("stopped; the pods run on")
+	return err
+}
+
+// inputs are the three sides from which the node is seen; nil for one that is not configured.
+type inputs struct {
+	kubelet *kubelet.Client
+	runtime *cri.Client
+	log     *kubeletlog.Follower
+}
+
+func openInputs(config Config, log *slog.Logger) (inputs, error) {
+	var in inputs
+	var err error
+	if config.Kubelet.Endpoint != "" || config.Kubelet.PodsSocket != "" {
+		k := config.Kubelet
+		if in.kubelet, err = kubelet.New(kubelet.Options{
+			Endpoint: k.Endpoint, PodsSocket: k.PodsSocket,
+			CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile, TokenFile: k.TokenFile,
+			ServerName: k.ServerName, InsecureSkipVerify: k.InsecureSkipVerify, Logger: log,
+		}); err != nil {
+			return in, fmt.Errorf("kubelet: %w", err)
+		}
+	}
+	if config.CRI.Endpoint != "" {
+		if in.runtime, err = cri.New(cri.Options{Endpoint: config.CRI.Endpoint, Logger: log}); err != nil {
+			return in, fmt.Errorf("cri: %w", err)
+		}
+	}
+	if config.Kubelet.Log != "" {
+		if in.log, err = kubeletlog.Follow(kubeletlog.Options{
+			Path: config.Kubelet.Log, StateDirectory: config.Manifest.StateDirectory, Logger: log,
+		}); err != nil {
+			return in, fmt.Errorf("kubelet log: %w", err)
+		}
+	}
+	return in, nil
+}
+
+// options hands the inputs that there are to the collector. A nil pointer must not become an interface.
+func (in inputs) options(store *manifest.Store, config Config, log *slog.Logger) collector.Options {
+	o := collector.Options{Manifests: store, ResyncInterval: config.Kubelet.ResyncInterval, Logger: log}
+	if in.kubelet != nil {
+		o.Kubelet = in.kubelet
+	}
+	if in.runtime != nil {
+		o.Runtime = in.runtime
+	}
+	if in.log != nil {
+		o.Log = in.log
+	}
+	return o
+}
+
+func (in inputs) run(ctx context.Context, g *errgroup.Group) {
+	if in.kubelet != nil {
+		g.Go(func() error { return in.kubelet.Run(ctx) })
+	}
+	if in.runtime != nil {
+		g.Go(func() error { return in.runtime.Run(ctx) })
+	}
+	if in.log != nil {
+		g.Go(func() error { return in.log.Run(ctx) })
+	}
+}
+
+func (in inputs) close() {
+	if in.runtime != nil {
+		_ = in.runtime.Close() // the process ends
+	}
+}
+
+// sockets are what the exporter listens on.
+type sockets struct {
+	manifest net.Listener // nil in observing mode
+	web      []net.Listener
+}
+
+// listen takes the sockets that systemd holds for us, by name, and opens the others.
+func listen(ctx context.Context, config Config) (sockets, error) {
+	var s sockets
+	held, err := activation.ListenersWithNames()
+	if err != nil {
+		return s, fmt.Errorf("systemd sockets: %w", err)
+	}
+	if config.Manifest.Listen != "" {
+		if named := held["manifest"]; len(named) > 0 {
+			s.manifest = named[0]
+		} else if s.manifest, err = new(net.ListenConfig).Listen(ctx, "tcp", config.Manifest.Listen); err != nil {
+			if errors.Is(err, os.ErrPermission) {
+				err = fmt.Errorf("%w (a port below 1024 needs root, CAP_NET_BIND_SERVICE, or a systemd socket named manifest)", err)
+			}
+			return s, fmt.Errorf("manifest.listen: %w", err)
+		}
+	}
+	if config.Web.SystemdSocket {
+		for name, listeners := range held {
+			if name != "manifest" {
+				s.web = append(s.web, listeners...)
+			}
+		}
+		if len(s.web) == 0 {
+			return s, errors.New("web.systemd-socket: systemd passed no socket")
+		}
+		return s, nil
+	}
+	s.web, err = web.Listen(ctx, config.Web.ListenAddress)
+	return s, err
+}
+
+// serveManifests answers the kubelet until ctx ends.
+func serveManifests(ctx context.Context, store *manifest.Store, l net.Listener) error {
+	server := store.NewServer()
+	stopped := context.AfterFunc(ctx, func() {
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = server.Shutdown(bound) // a fetch that takes longer is asked again
+	})
+	defer stopped()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("manifest listener: %w", err)
+	}
+	return nil
+}
+
+// reloadOnHangup reloads at SIGHUP.
+func reloadOnHangup(ctx context.Context, store *manifest.Store, log *slog.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			if err := store.Reload(ctx); err != nil {
+				log.Error("the configuration cannot be used: the last good one stays", "err", err)
+			} else {
+				log.Info("reloaded")
+			}
+		}
+	}
+}
+
+// notify tells systemd that the service is up and, when it asks for that, that it lives.
+func notify(ctx context.Context, log *slog.Logger) error {
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		log.Warn("systemd cannot be told that the service is up", "err", err)
+	}
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) // systemd restarts us if it does not hear
+		}
+	}
+}
+
+func mode(config loaded) string {
+	if config.Manifest.Listen == "" {
+		return "observing"
+	}
+	return "serving"
+}
