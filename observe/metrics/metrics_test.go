@@ -181,10 +181,18 @@ func TestProblemsThatLookAlikeAreOneSeries(t *testing.T) {
 // The newcomer of a duplicate name has no status of its own: its problem is told all the same, and none twice.
 func TestProblemsOfDefinitionsWithoutStatus(t *testing.T) {
 	m := observed(ugly())
-	got := series(t, m, problemStart, "definition")
-	want := map[string]float64{"default-\uFFFD": float64(at(-999).Unix()), "default-a~2": float64(at(10).Unix())}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := map[string]float64{"UnknownField": float64(at(-999).Unix()), "DuplicateName": float64(at(10).Unix())}
+	if diff := cmp.Diff(want, series(t, m, problemStart, "reason")); diff != "" {
 		t.Error(diff)
+	}
+	lines := 0
+	for line := range strings.Lines(string(exposition(t, m, expfmt.TypeTextPlain))) {
+		if strings.HasPrefix(line, catalogue[problemStart].Name+`{definition="default-a~2"`) {
+			lines++
+		}
+	}
+	if lines != 1 {
+		t.Errorf("%d problems of the newcomer, want its own alone", lines)
 	}
 }
 

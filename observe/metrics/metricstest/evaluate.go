@@ -1,0 +1,123 @@
+package metricstest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// The target that Evaluate scrapes.
+const (
+	Job      = "staticpod-exporter"
+	Instance = "node1:10058"
+)
+
+// Promtool runs Prometheus' own tool, which `make test` builds: $PROMTOOL, else the one on the PATH, else that
+// in the user's cache. It returns what the tool said when it fails.
+func Promtool(t testing.TB, args ...string) error {
+	t.Helper()
+	tool := os.Getenv("PROMTOOL")
+	if path, err := exec.LookPath("promtool"); tool == "" && err == nil {
+		tool = path
+	}
+	if tool == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tool = filepath.Join(cache, "staticpod-exporter", "bin", "promtool")
+		if _, err := os.Stat(tool); err != nil {
+			t.Fatalf("no promtool in $PROMTOOL, on the PATH or at %s: make test builds it", tool)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, tool, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("promtool %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+type unitTests struct {
+	RuleFiles []string   `yaml:"rule_files"`
+	Tests     []unitTest `yaml:"tests"`
+}
+
+type unitTest struct {
+	Interval string          `yaml:"interval"`
+	Series   []unitSeries    `yaml:"input_series"`
+	Exprs    []unitExprCheck `yaml:"promql_expr_test"`
+}
+
+type unitSeries struct {
+	Series string `yaml:"series"`
+	Values string `yaml:"values"`
+}
+
+type unitExprCheck struct {
+	Expr    string       `yaml:"expr"`
+	At      string       `yaml:"eval_time"`
+	Samples []unitSample `yaml:"exp_samples"`
+}
+
+type unitSample struct {
+	Labels string  `yaml:"labels"`
+	Value  float64 `yaml:"value"`
+}
+
+// Evaluate has Prometheus' engine evaluate expressions on half an hour of scrapes that all find what the text
+// exposition says; counters rise by one with each. It returns an error for expressions that fail or find nothing.
+func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(exposition))
+	if err != nil {
+		return fmt.Errorf("exposition: %w", err)
+	}
+	test := unitTest{Interval: "15s"}
+	for name, family := range families {
+		for _, m := range family.Metric {
+			test.Series = append(test.Series, series(name, m))
+		}
+	}
+	slices.SortFunc(test.Series, func(a, b unitSeries) int { return strings.Compare(a.Series, b.Series) })
+	for _, expr := range exprs {
+		test.Exprs = append(test.Exprs, unitExprCheck{
+			Expr: "group(\n" + expr + "\n)", At: "30m", Samples: []unitSample{{Labels: "{}", Value: 1}},
+		})
+	}
+	content, err := yaml.Marshal(unitTests{Tests: []unitTest{test}})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(t.TempDir(), "evaluate.yaml")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return err
+	}
+	return Promtool(t, "test", "rules", path)
+}
+
+func series(name string, m *dto.Metric) unitSeries {
+	labels := []string{"job=" + strconv.Quote(Job), "instance=" + strconv.Quote(Instance)}
+	for _, l := range m.Label {
+		labels = append(labels, l.GetName()+"="+strconv.Quote(l.GetValue()))
+	}
+	values := fmt.Sprintf("%gx120", m.GetGauge().GetValue())
+	if m.Counter != nil {
+		values = fmt.Sprintf("%g+1x120", m.Counter.GetValue())
+	}
+	return unitSeries{Series: name + "{" + strings.Join(labels, ",") + "}", Values: values}
+}
