@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+)
+
+// Alerts and statuses link into docs/reasons.md: each code has its section there, with its own level.
+func TestReasonsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/reasons.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, s := range strings.Split(string(data), "\n### ")[1:] {
+		name, text, _ := strings.Cut(s, "\n")
+		sections[name] = text
+	}
+	for _, code := range status.Reasons() {
+		text, ok := sections[string(code.Reason)]
+		if !ok {
+			t.Errorf("docs/reasons.md lacks %s", code.Reason)
+			continue
+		}
+		if !strings.HasPrefix(strings.TrimSpace(text), "*"+string(code.Level)) {
+			t.Errorf("docs/reasons.md: %s is %s", code.Reason, code.Level)
+		}
+		for _, part := range []string{"**Seen by**", "**The kubelet**", "**What to do**"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("docs/reasons.md: %s lacks %s", code.Reason, part)
+			}
+		}
+		delete(sections, string(code.Reason))
+	}
+	for name := range sections {
+		t.Errorf("docs/reasons.md describes %s, which does not exist", name)
+	}
+}
