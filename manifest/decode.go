@@ -18,7 +18,8 @@ const (
 	// FormDefinitions is a file of manifest.files: any number of documents, each a Pod, a PodList, a List, a
 	// Talos machine configuration or a Talos KubeStaticPodConfig; other Talos documents are passed over.
 	FormDefinitions Form = iota
-	// FormConfiguration is the exporter's configuration: below machine only pods is read.
+	// FormConfiguration is the exporter's configuration: below machine only pods is read. Where it is a Talos
+	// machine configuration, documents of a kind may stand beside it, and are read as in FormDefinitions.
 	FormConfiguration
 	// FormDirectory is a file of the kubelet's manifest directory: one Pod in its first document.
 	FormDirectory
@@ -106,7 +107,9 @@ func (p parsed) expand(form Form) ([]*draft, []Problem) {
 		if !ok {
 			return nil, []Problem{malformed(p.place.start, "the configuration is not a mapping")}
 		}
-		return p.machinePods(root)
+		if root["apiVersion"] == nil || root["kind"] == nil {
+			return p.machinePods(root)
+		}
 	}
 	// The kubelet finds kind and apiVersion whatever their case.
 	kind, err := metajson.DefaultMetaFactory.Interpret(p.json)

@@ -98,7 +98,11 @@ func (d *configDocument) check(node *yaml.Node, prefix string, flags *pflag.Flag
 			continue
 		}
 		if !isGroup(key, flags) {
-			return d.errorAt(name, key, "no such key"+didYouMean(key, keyNames(flags)))
+			known := keyNames(flags)
+			if value.Kind == yaml.MappingNode {
+				known = groupNames(flags)
+			}
+			return d.errorAt(name, key, "no such key"+didYouMean(key, known))
 		}
 		if value.Tag == "!!null" {
 			continue
@@ -182,6 +186,17 @@ func keyNames(flags *pflag.FlagSet) map[string]string {
 		}
 	})
 	return names
+}
+
+// groupNames are the names that hold keys: manifest, web, web.config.
+func groupNames(flags *pflag.FlagSet) map[string]string {
+	groups := map[string]string{"machine": "machine"}
+	for key := range keyNames(flags) {
+		for i := strings.LastIndexByte(key, '.'); i > 0; i = strings.LastIndexByte(key[:i], '.') {
+			groups[key[:i]] = key[:i]
+		}
+	}
+	return groups
 }
 
 func isGroup(key string, flags *pflag.FlagSet) bool { return len(groupKeys(key, flags)) > 0 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -109,7 +110,8 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	// The verdict.
 	poll := collector.New(inputs.options(store, config.Config, log))
 	statuses := status.NewTracker()
-	if err := statuses.Restore(config.Manifest.StateDirectory); err != nil {
+	remembered := filepath.Join(config.Manifest.StateDirectory, "status.json")
+	if err := statuses.Restore(remembered); err != nil {
 		log.Warn("statuses are judged afresh", "err", err)
 	}
 
@@ -140,7 +142,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 			facts.tell(s)
 		})
 	})
-	g.Go(func() error { return statuses.Save(ctx, config.Manifest.StateDirectory, log) })
+	g.Go(func() error { return statuses.Persist(ctx, remembered, log) })
 	g.Go(func() error { return web.Serve(ctx, pages, listeners.web, config.Web.Config.File, log) })
 	g.Go(func() error { return reloadOnHangup(ctx, store, log) })
 	g.Go(func() error { return notify(ctx, log) })

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+)
+
+const program = "staticpod-exporter"
+
+// The exit codes of every command.
+const (
+	exitOK    = 0
+	exitError = 1 // it did not work out, or what was asked for does not exist
+	exitUsage = 2
+)
+
+// A usageError is a command line that makes no sense, found by a command after it was started.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// newRootCommand returns the whole command line.
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   program,
+		Short: "Serve, watch and explain the static pods of a node",
+		Long: `staticpod-exporter serves a node's static pods to its kubelet, watches what becomes of them, and publishes
+one verdict on each: as metrics, over HTTP and on the command line.
+
+Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.`,
+		Version:       version.Print(program),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(
+		newServeCommand(),
+		newGetCommand(),
+		newValidateCommand(),
+		newCheckConfigCommand(),
+		newVersionCommand(),
+	)
+	return root
+}
+
+// run runs the command line args and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	// What goes wrong before a command starts is wrong usage. No command has a PersistentPreRun of its own.
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, errInvalid) { // which has been told
+		return exitError
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	if _, usage := errors.AsType[usageError](err); usage || !started {
+		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", command.CommandPath())
+		return exitUsage
+	}
+	return exitError
+}
