@@ -1,0 +1,152 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+)
+
+// A source is an input that is asked. It belongs to the goroutine of Run; only the question itself runs
+// elsewhere, one at a time.
+type source[V any] struct {
+	state   InputState
+	view    *V
+	ask     func(ctx context.Context, resync bool) (*V, error) // nil when it is not configured
+	changed func() <-chan struct{}
+	healthy func() bool // whether its changes are told
+
+	wake   <-chan struct{}
+	dirty  time.Time // when to ask because of a change; zero for not
+	resync time.Time // when to ask anew in any case
+	begun  time.Time // of the question under way
+	asking bool
+	hangs  bool // the question under way is past its deadline
+	asked  int
+	limit  time.Duration
+}
+
+// listen takes the channel of changes, unless it is closed because of one that has yet to be looked at.
+func (s *source[V]) listen() {
+	s.wake = nil
+	if s.ask != nil && !s.asking && s.dirty.IsZero() {
+		s.wake = s.changed()
+	}
+}
+
+// stir has the source asked soon: not at once, because changes come in bursts, nor all the time.
+func (s *source[V]) stir(now time.Time) {
+	s.dirty = latest(now.Add(coalesce), s.begun.Add(2*s.state.Duration))
+}
+
+// begin asks the question that is due.
+func (s *source[V]) begin(ctx context.Context, now time.Time, c *Collector, questions *sync.WaitGroup) {
+	resync := !now.Before(s.resync)
+	if s.ask == nil || s.asking || !resync && (s.dirty.IsZero() || now.Before(s.dirty)) {
+		return
+	}
+	s.asking, s.hangs, s.begun, s.dirty, s.limit = true, false, now, time.Time{}, c.options.Timeout
+	questions.Go(func() {
+		question, cancel := context.WithTimeout(ctx, s.limit)
+		defer cancel()
+		view, err := s.ask(question, resync)
+		select {
+		case c.answers <- func(now time.Time) { s.answer(now, c, view, err) }:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// answer takes what the source said.
+func (s *source[V]) answer(now time.Time, c *Collector, view *V, err error) {
+	s.asking, s.hangs = false, false
+	s.asked++
+	s.state.Duration = now.Sub(s.begun)
+	s.state.Unauthorized = errors.Is(err, kubelet.ErrUnauthorized)
+	s.state.SourcesNotReady = errors.Is(err, kubelet.ErrSourcesNotReady)
+	if s.state.SourcesNotReady && view != nil {
+		err = nil // the kubelet says what it has: it is up
+	}
+	if err == nil && view == nil {
+		err = errors.New("an empty answer")
+	}
+	c.transition(&s.state, now, err)
+	s.resync = now.Add(min(retryInterval, c.options.ResyncInterval))
+	if err == nil {
+		s.view, s.state.LastSuccess = view, now
+		if s.healthy() {
+			s.resync = now.Add(c.options.ResyncInterval)
+		}
+	}
+}
+
+// overdue takes a question that is past its deadline for an answer: whoever does not keep it hangs. Should the
+// answer come after all, it counts.
+func (s *source[V]) overdue(now time.Time, c *Collector) {
+	if !s.asking || s.hangs || now.Before(s.begun.Add(s.limit+lateness)) {
+		return
+	}
+	s.hangs = true
+	s.asked++
+	c.transition(&s.state, now, fmt.Errorf("no answer within %s", s.limit))
+	c.publish(now)
+}
+
+// answered reports whether the source has nothing to wait for at the start.
+func (s *source[V]) answered() bool { return s.ask == nil || s.asked > 0 }
+
+// fresh reports whether the source was asked so lately that its answer is worth waiting for.
+func (s *source[V]) fresh(now time.Time) bool { return s.asking && now.Before(s.freshUntil()) }
+
+func (s *source[V]) freshUntil() time.Time {
+	if !s.asking {
+		return time.Time{}
+	}
+	return s.begun.Add(coalesce)
+}
+
+// next is when the source has to be looked at; zero for not before it answers.
+func (s *source[V]) next() time.Time {
+	switch {
+	case s.ask == nil || s.asking && s.hangs:
+		return time.Time{}
+	case s.asking:
+		return s.begun.Add(s.limit + lateness)
+	}
+	return earliest(s.dirty, s.resync)
+}
+
+// earliest of the times that are not zero; zero when all are.
+func earliest(times ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range times {
+		if first.IsZero() || !t.IsZero() && t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// messageLimit is how much of an error is kept.
+const messageLimit = 1024
+
+func clip(s string) string {
+	if len(s) <= messageLimit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:messageLimit-len("…")], "") + "…"
+}
