@@ -138,6 +138,15 @@ const (
 	KindApp     = "app"
 )
 
+// The states of a container.
+const (
+	StateWaiting = "waiting"
+	StateCreated = "created"
+	StateRunning = "running"
+	StateExited  = "exited"
+	StateUnknown = "unknown"
+)
+
 // ContainerStatus is one container of a static pod.
 type ContainerStatus struct {
 	Name         string    `json:"name"`

@@ -7,14 +7,16 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 )
 
-// memory is what Derive remembers besides what a Snapshot shows: latched refusals and the like.
-type memory struct{}
-
 // A Tracker holds the latest Snapshot. Readers take it with Latest and learn of the next by Changed.
 type Tracker struct {
 	latest  atomic.Pointer[Snapshot]
 	mu      sync.Mutex
 	changed chan struct{}
+	// restored is what a former process left; it precedes the first Snapshot and is no Snapshot to be seen.
+	restored *Snapshot
+
+	saving       sync.Mutex // guards what follows
+	saved, tried saveMark
 }
 
 // NewTracker returns a Tracker that has no Snapshot yet.
@@ -37,7 +39,11 @@ func (t *Tracker) Changed() <-chan struct{} {
 func (t *Tracker) Observe(o *collector.Observation) *Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := Derive(t.latest.Load(), o)
+	prev := t.latest.Load()
+	if prev == nil {
+		prev = t.restored
+	}
+	next := Derive(prev, o)
 	t.latest.Store(next)
 	close(t.changed)
 	t.changed = make(chan struct{})

@@ -1,0 +1,88 @@
+package status
+
+import (
+	"fmt"
+
+	"github.com/staticpod-exporter/staticpod-exporter/cri"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// judgeDelivery asks whether the kubelet was given the definition and took it.
+func (f *findings) judgeDelivery() {
+	w := &f.r.world
+	d := f.definition()
+	if f.file != nil {
+		path := f.file.Path
+		if d != nil {
+			path = d.Path
+		}
+		if _, ok := f.found(manifest.ManifestRejected); !ok {
+			f.add(manifest.Problem{Reason: manifest.ManifestRejected, Path: path, Message: f.file.Message, Since: f.file.First})
+		}
+	}
+	if d == nil || !d.Served {
+		return
+	}
+	if d.Source == manifest.SourceHTTP && w.notFetching != "" {
+		f.add(manifest.Problem{Reason: KubeletNotFetching, Message: w.notFetching, Since: w.notFetchingSince})
+	}
+	if f.listed(d) {
+		return
+	}
+	if d.Source == manifest.SourceHTTP && w.url != nil && !f.runs(d) {
+		if _, ok := f.found(manifest.ListRejected); !ok {
+			f.add(manifest.Problem{Reason: manifest.ListRejected, Message: w.url.Message, Since: w.url.At})
+		}
+		return
+	}
+	f.judgeAcceptance(d)
+}
+
+// judgeAcceptance finds a definition that the kubelet has had for two of its check periods and does not list.
+// Only a kubelet that is well can be told by its silence: one without a runtime takes nothing in.
+func (f *findings) judgeAcceptance(d *manifest.Definition) {
+	w := &f.r.world
+	if !w.kubelet.fresh() || w.sourcesNotReady || w.runtime.down() || !d.Valid || f.file != nil || d.Name == "" {
+		return
+	}
+	given, period, how := plain(d.Updated), w.httpCheck, "was served to the kubelet"
+	switch {
+	case d.Source == manifest.SourceFile:
+		period, how = w.fileCheck, "lies in the kubelet's directory"
+	case w.serving && f.fetched.IsZero():
+		return
+	case w.serving:
+		given, how = f.fetched, "was fetched by the kubelet"
+	}
+	patience := latest(given, w.kubelet.since).Add(2 * period)
+	if !f.reached(patience) {
+		return
+	}
+	if f.r.o.Kubelet.At.Before(patience) {
+		f.lookAgain(f.r.now) // its list is older than that: wait for the next one
+		return
+	}
+	f.add(manifest.Problem{Reason: NotAccepted, Since: given, Path: d.Path, Line: d.Line,
+		Message: fmt.Sprintf("the definition %s, which still does not have its pod after two check periods of %s", how, period)})
+}
+
+// runs reports whether the runtime has a sandbox of the very definition.
+func (f *findings) runs(d *manifest.Definition) bool {
+	for _, s := range f.sandboxes {
+		if s.UID == string(d.UID) && alive(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// otherIncarnations lists the live sandboxes of this name that are not the pod's the status is about.
+func (f *findings) otherIncarnations() []*cri.Sandbox {
+	var others []*cri.Sandbox
+	for _, s := range f.sandboxes {
+		if s.UID != f.uid && alive(s) {
+			others = append(others, s)
+		}
+	}
+	return others
+}

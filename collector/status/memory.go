@@ -1,0 +1,128 @@
+package status
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/cri"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// memory is what Derive remembers besides what a Snapshot shows. Like the Snapshot it is immutable: the next
+// one shares what did not change, and what changes is copied first.
+type memory struct {
+	latches
+	codes codes
+	world world
+	// entries is what each status was derived from, by its ID.
+	entries map[string]*entry
+	// records is what a former process knew of statuses that this one has not derived yet; forgotten at
+	// recordsEnd, because by then every input had its chance.
+	records    map[string]record
+	recordsEnd time.Time
+	// servingSince is when this process first saw the store serve.
+	servingSince time.Time
+	fetchedNow   bool // the kubelet has fetched from this process
+
+	// The facts of the last view of each kind, so that an unchanged view or pod is not read again.
+	view       *kubelet.View
+	pods       []*podFacts // in the order of view
+	podByKey   map[podKey]*podFacts
+	runtime    *cri.View
+	sandboxes  []*cri.Sandbox // in the order of runtime
+	sandboxIDs map[string]*cri.Sandbox
+
+	// definitions are the wire forms of the last Set, by definition.
+	definitions map[*manifest.Definition]*StaticPod
+
+	// What has to be written changed when changes did, and at once when refusals did.
+	changes, refusals uint64
+}
+
+// podKey tells apart what the kubelet may list under one UID by mistake.
+type podKey struct{ uid, namespace, name string }
+
+// An entry is a status with its evidence. It is immutable.
+type entry struct {
+	status   *StaticPodStatus
+	evidence evidence
+	until    time.Time // when the status would change by itself; zero for never
+}
+
+// A record is what survives of a status in the state file.
+type record struct {
+	Version    uint64             `json:"version"`
+	Created    time.Time          `json:"created"`
+	Updated    time.Time          `json:"updated"`
+	Digest     string             `json:"digest"` // of the spec without Observed
+	UID        string             `json:"uid,omitempty"`
+	Since      time.Time          `json:"since"`
+	Ready      bool               `json:"ready"`
+	Reason     manifest.Reason    `json:"reason,omitempty"`
+	Problems   []manifest.Problem `json:"problems,omitempty"`
+	Conditions []Condition        `json:"conditions,omitempty"`
+}
+
+// latches are the refusals and words of the kubelet that have to be remembered because it says them once,
+// and when it fetched what.
+type latches struct {
+	fetches []fetchMark             // each change of the revision that the kubelet fetches, oldest first
+	fetched map[types.UID]time.Time // when the kubelet first fetched a list with this UID
+	last    time.Time               // of the kubelet's fetches
+	url     *urlRefusal             // nil when the list is not refused
+	files   map[string]*fileRefusal // by base name
+	words   map[string]*podWords    // by UID
+	missing map[string]time.Time    // UIDs that run and that the kubelet does not have: since when
+	newest  time.Time               // newest event of the log
+}
+
+// fetchMark is the first fetch of a revision after another one.
+type fetchMark struct {
+	At       time.Time `json:"at"`
+	Revision string    `json:"revision"`
+}
+
+// urlRefusal is a list that the kubelet refused. It is immutable.
+type urlRefusal struct {
+	At       time.Time `json:"at"`
+	Revision string    `json:"revision,omitempty"` // "" when it is not known which
+	Message  string    `json:"message"`
+	// UIDs are the http pods that the kubelet had when the refusal was read, for observing mode.
+	UIDs []string `json:"uids,omitempty"`
+}
+
+// fileRefusal is a file that the kubelet refused, at every relist since First. It is immutable.
+type fileRefusal struct {
+	Path    string    `json:"path"` // as the kubelet sees it
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	Message string    `json:"message"`
+	Seen    bool      `json:"seen"` // a definition of that file was there
+}
+
+// podWords is what the log says of one pod. It is immutable.
+type podWords struct {
+	Namespace string    `json:"namespace,omitempty"`
+	Pod       string    `json:"pod,omitempty"`
+	Denied    *denial   `json:"denied,omitempty"`
+	Failures  []failure `json:"failures,omitempty"`
+	Last      time.Time `json:"last"`
+}
+
+// denial is an admission that was refused.
+type denial struct {
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+}
+
+// failure is a step that the kubelet says it could not do for a pod, again and again since First.
+type failure struct {
+	Reason    manifest.Reason `json:"reason"` // "" for words that no code fits
+	Container string          `json:"container,omitempty"`
+	First     time.Time       `json:"first"`
+	Last      time.Time       `json:"last"`
+	Message   string          `json:"message"`
+}

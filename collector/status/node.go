@@ -1,0 +1,68 @@
+package status
+
+import (
+	"fmt"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// node is the status that lists the problems of the node itself. It is ready when none of them is critical.
+func (r *round) node() *StaticPodStatus {
+	problems := r.nodeProblems()
+	spec := StatusSpec{Ready: true, Conditions: []Condition{}, Containers: []ContainerStatus{}}
+	for _, p := range problems {
+		if p.Level == manifest.Critical || p.Level == "" && r.next.codes[p.Reason].Level == manifest.Critical {
+			spec.Ready = false
+		}
+	}
+	e := evidence{id: NodeID, heard: r.next.newest}
+	spec.Observed = r.observed(&e)
+	if r.o.Manifest != nil {
+		spec.Observed.Manifest = plain(r.o.Manifest.At)
+	}
+	s := r.publish(NodeID, spec, problems)
+	r.next.entries[NodeID] = &entry{status: s, evidence: e}
+	return s
+}
+
+// nodeProblems are the problems that belong to no pod.
+func (r *round) nodeProblems() []manifest.Problem {
+	var problems []manifest.Problem
+	if r.o.Manifest != nil {
+		problems = append(problems, r.o.Manifest.Problems...)
+	}
+	problems = append(problems, r.inputProblems()...)
+	if w := r.world; w.kubeletNode != "" && w.node != "" && w.kubeletNode != w.node {
+		problems = append(problems, manifest.Problem{Reason: manifest.ConfigInvalid, Field: "node",
+			Message: fmt.Sprintf("the kubelet calls this node %q and the exporter %q: every UID and name is made with the exporter's", w.kubeletNode, w.node)})
+	}
+	if u := r.next.url; u != nil {
+		known := false
+		for _, p := range problems {
+			known = known || p.Reason == manifest.ListRejected
+		}
+		if !known {
+			problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: u.Message, Since: u.At})
+		}
+	}
+	return problems
+}
+
+// inputProblems say which inputs do not answer, and why.
+func (r *round) inputProblems() []manifest.Problem {
+	var problems []manifest.Problem
+	add := func(reason manifest.Reason, s collector.InputState) {
+		problems = append(problems, manifest.Problem{Reason: reason, Message: s.Err, Since: s.Since})
+	}
+	if k := r.o.Input(inputKubelet); k.Configured && (!k.Up || k.SourcesNotReady) {
+		add(kubeletProblem(k), k)
+	}
+	if s := r.o.Input(inputRuntime); s.Configured && !s.Up {
+		add(RuntimeDown, s)
+	}
+	if s := r.o.Input(inputLog); s.Configured && !s.Up {
+		add(LogUnavailable, s)
+	}
+	return problems
+}

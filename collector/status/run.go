@@ -1,0 +1,169 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+const (
+	// settled is when the kubelet itself forgets a container's back-off: after it ran that long.
+	settled = 10 * time.Minute
+	// outlives is the least a container has to run before it counts as recovered.
+	outlives = 30 * time.Second
+	// readyGrace is how long a started pod may take to become ready before it is a problem.
+	readyGrace = 10 * time.Second
+	// startGrace is how long a pod may take to start without a word of why it does not.
+	startGrace = time.Minute
+)
+
+// judgeRun asks whether the pod runs as it should once it is started.
+func (f *findings) judgeRun() {
+	if f.over() {
+		return
+	}
+	if f.judgeCompletion() {
+		return
+	}
+	for i := range f.containers {
+		c := &f.containers[i]
+		if p, ok := f.runProblem(c); ok && !f.about(c) {
+			p.Field = c.field()
+			f.add(p)
+		}
+		if c.exit.known && c.exit.reason == string(OOMKilled) && f.lastsUntil(c.exit.ended.Add(settled)) {
+			f.add(manifest.Problem{Reason: OOMKilled, Field: c.field(), Message: c.ended(), Since: c.exit.ended})
+		}
+	}
+	f.judgeFailure()
+	f.judgeReadiness()
+}
+
+// about reports whether a start problem of the container was found: it is the cause of how it runs.
+func (f *findings) about(c *container) bool {
+	return slices.ContainsFunc(f.problems, func(p manifest.Problem) bool {
+		return p.Field == c.field() && f.r.next.codes[p.Reason].Stage == StageStart
+	})
+}
+
+// judgeCompletion finds a pod that ended well, as its restart policy lets it.
+func (f *findings) judgeCompletion() bool {
+	p := f.pod()
+	ended := f.policy() != corev1.RestartPolicyAlways &&
+		f.every(func(c *container) bool { return c.State == StateExited && c.exit.known && c.exit.code == 0 })
+	if !ended && (p == nil || p.phase != corev1.PodSucceeded) {
+		return false
+	}
+	var at time.Time
+	for i := range f.containers {
+		at = latest(at, f.containers[i].exit.ended)
+	}
+	f.add(manifest.Problem{Reason: Completed, Message: "every container has ended and none is to be restarted", Since: at})
+	return true
+}
+
+// runProblem is what is wrong with one container that was started.
+func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
+	if c.Kind == KindInit {
+		return manifest.Problem{}, false
+	}
+	looped, before := f.was(CrashLoopBackOff, c.field())
+	switch c.State {
+	case StateWaiting:
+		if failureReason(c.Reason) == CrashLoopBackOff {
+			return manifest.Problem{Reason: CrashLoopBackOff, Message: strings.TrimPrefix(c.message+"; "+c.ended(), "; "), Since: c.exit.ended}, true
+		}
+	case StateRunning, StateCreated:
+		if before && !f.outlived(c) {
+			return looped, true
+		}
+	case StateExited:
+		if f.mayEnd(c) {
+			return manifest.Problem{}, false
+		}
+		if before {
+			return looped, true
+		}
+		return manifest.Problem{Reason: ContainerExited, Message: c.ended(), Since: c.exit.ended}, true
+	}
+	return manifest.Problem{}, false
+}
+
+// mayEnd reports whether the restart policy has no objection to how a container ended.
+func (f *findings) mayEnd(c *container) bool {
+	return c.Kind == KindApp && f.policy() != corev1.RestartPolicyAlways && c.exit.known && c.exit.code == 0
+}
+
+// outlived reports whether a container that was restarted has run longer than the attempt that failed. Until
+// then it is not known to have recovered: otherwise every attempt of a crash loop would end the problem.
+func (f *findings) outlived(c *container) bool {
+	if !c.exit.known {
+		return true
+	}
+	enough := min(max(outlives, c.exit.ended.Sub(c.exit.started)+outlives), settled)
+	return f.reached(c.StartedAt.Add(enough))
+}
+
+// ended says how a container ended last.
+func (c *container) ended() string {
+	if !c.exit.known {
+		return ""
+	}
+	text := fmt.Sprintf("it exited with code %d", c.exit.code)
+	if c.exit.reason != "" && c.exit.reason != "Error" {
+		text += " (" + c.exit.reason + ")"
+	}
+	if c.exit.message != "" {
+		text += ": " + c.exit.message
+	}
+	return text
+}
+
+// judgeFailure finds a pod that the kubelet gave up, for a reason that is not a container's.
+func (f *findings) judgeFailure() {
+	p := f.pod()
+	if p == nil || p.phase != corev1.PodFailed || f.has(StageAdmission) {
+		return
+	}
+	if p.reason == "" && f.has(StageStart, StageRun) {
+		return
+	}
+	f.add(manifest.Problem{Reason: ContainerExited, Detail: p.reason, Message: firstOf(p.message, "the pod has failed"), Since: p.ready.since})
+}
+
+// judgeReadiness finds a pod that is not ready, where nothing found before explains it.
+func (f *findings) judgeReadiness() {
+	p := f.pod()
+	if p == nil || p.ready.status == corev1.ConditionTrue || f.has(StageAdmission, StageStart, StageRun) {
+		return
+	}
+	running := f.every(func(c *container) bool { return c.State == StateRunning })
+	begun := latest(p.started, p.seen)
+	switch {
+	case running:
+		if !f.reached(f.youngest().Add(readyGrace)) {
+			return
+		}
+	case !f.reached(begun.Add(startGrace)):
+		return
+	}
+	since := p.ready.since
+	if since.IsZero() {
+		since = begun
+	}
+	message := firstOf(p.ready.message, "the pod is not ready")
+	if w, ok := f.words.find("", ""); ok && !running {
+		message += "; the kubelet's log says: " + w.Message
+	}
+	for i := range f.containers {
+		if c := &f.containers[i]; c.State == StateWaiting && c.Reason != "" {
+			message += "; " + c.Name + ": " + c.Reason
+		}
+	}
+	f.add(manifest.Problem{Reason: NotReady, Message: message, Since: since})
+}

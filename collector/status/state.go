@@ -1,0 +1,207 @@
+package status
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// stateVersion is that of the state file; one that is newer cannot be read.
+	stateVersion = 1
+	// saveInterval is the least time between two saves, but for refusals: the kubelet says those once.
+	saveInterval = 5 * time.Second
+)
+
+// state is the state file: onsets, versions and latches, which no input would tell again.
+type state struct {
+	Version int                     `json:"version"`
+	Fetches []fetchMark             `json:"fetches,omitempty"`
+	Fetched map[types.UID]time.Time `json:"fetched,omitempty"`
+	Last    time.Time               `json:"lastFetch,omitzero"`
+	URL     *urlRefusal             `json:"url,omitempty"`
+	Files   map[string]*fileRefusal `json:"files,omitempty"`
+	Words   map[string]*podWords    `json:"words,omitempty"`
+	Missing map[string]time.Time    `json:"missing,omitempty"`
+	Newest  time.Time               `json:"newestEvent,omitzero"`
+	Status  map[string]record       `json:"status,omitempty"`
+}
+
+// saveMark is how far the memory of a Snapshot had changed when it was saved.
+type saveMark struct{ changes, refusals uint64 }
+
+func (m *memory) mark() saveMark { return saveMark{m.changes, m.refusals} }
+
+// Restore reads what a former process saved at path, so that problems keep their onset, statuses their
+// version and refusals their latch. It comes before the first Observe. No file is no error; with an error the
+// Tracker starts afresh, and the next save replaces the file.
+func (t *Tracker) Restore(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("status state: %w", err)
+	}
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("status state %s: %w", path, err)
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("status state %s: its version is %d and this program's %d", path, s.Version, stateVersion)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.restored = &Snapshot{memory: memory{records: s.Status, latches: latches{
+		fetches: s.Fetches, fetched: s.Fetched, last: s.Last,
+		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, newest: s.Newest,
+	}}}
+	return nil
+}
+
+// Save writes what has to survive a restart to path, 0600 and atomically, if it changed since the last time.
+func (t *Tracker) Save(path string) error {
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	s := t.Latest()
+	if s == nil || s.memory.mark() == t.saved {
+		return nil
+	}
+	t.tried = s.memory.mark()
+	data, err := json.Marshal(s.memory.state())
+	if err == nil {
+		err = writeFile(path, data)
+	}
+	if err != nil {
+		return fmt.Errorf("status state: %w", err)
+	}
+	t.saved = t.tried
+	return nil
+}
+
+// unsaved reports whether there is something to save, and whether it is a refusal not tried yet.
+func (t *Tracker) unsaved() (dirty, urgent bool) {
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	s := t.Latest()
+	if s == nil {
+		return false, false
+	}
+	return s.memory.mark() != t.saved, s.memory.refusals != t.tried.refusals
+}
+
+// Persist saves to path whatever changes, refusals at once and the rest every few seconds at most, until ctx
+// ends, and then once more. It logs when saving begins to fail and when it succeeds again.
+func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) error {
+	var last time.Time
+	failing := false
+	for {
+		changed := t.Changed()
+		var due <-chan time.Time
+		dirty, urgent := t.unsaved()
+		rest := saveInterval - time.Since(last)
+		switch {
+		case urgent, dirty && rest <= 0:
+			err := t.Save(path)
+			last = time.Now()
+			if failed := err != nil; failed != failing {
+				if failing = failed; failed {
+					log.Error("the state of the verdict cannot be saved", "err", err)
+				} else {
+					log.Info("the state of the verdict is saved again")
+				}
+			}
+		case dirty:
+			due = time.After(rest)
+		}
+		select {
+		case <-ctx.Done():
+			return t.Save(path)
+		case <-changed:
+		case <-due:
+		}
+	}
+}
+
+// state is what survives of a memory.
+func (m *memory) state() *state {
+	s := &state{
+		Version: stateVersion,
+		Fetches: m.fetches, Fetched: m.fetched, Last: m.last,
+		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Newest: m.newest,
+		Status: make(map[string]record, len(m.entries)+len(m.records)),
+	}
+	for id, r := range m.records {
+		s.Status[id] = r
+	}
+	for id, e := range m.entries {
+		spec, meta := &e.status.Spec, e.status.Metadata
+		s.Status[id] = record{
+			Version: meta.Version, Created: meta.Created, Updated: meta.Updated, Digest: specDigest(*spec),
+			UID: spec.Pod.UID, Since: spec.Since, Ready: spec.Ready, Reason: spec.Reason,
+			Problems: spec.Problems, Conditions: spec.Conditions,
+		}
+	}
+	return s
+}
+
+// specDigest stands for a spec without the dates of its evidence.
+func specDigest(s StatusSpec) string {
+	s.Observed = Observed{}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return "" // a spec is plain data: it cannot fail, and a digest that matches nothing is safe
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:16])
+}
+
+// writeFile replaces a file atomically and durably. The temporary one has a fixed name, so that a crash
+// leaves one at most.
+func writeFile(path string, data []byte) (err error) {
+	temporary := path + ".tmp"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
