@@ -50,11 +50,6 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request, k kind, id strin
 	}
 	bookmarks, _ := strconv.ParseBool(r.URL.Query().Get("bookmarks")) // anything but true is no
 	s := &stream{w: w, control: http.NewResponseController(w), patience: h.patience, events: f == asEvents, bookmarks: bookmarks}
-	// The deadline of the server is for a request, which has been read; it would end the stream.
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-		h.broken(w, err)
-		return
-	}
 	_ = h.follow(r.Context(), s, k, id) // the reader is gone, or we stop: either way it is over
 }
 
