@@ -147,8 +147,8 @@ func TestRowStaysOneLine(t *testing.T) {
 		"not\xffutf8":        `not\xffutf8`,
 		"nul\x00":            `nul\x00`,
 	} {
-		if got := printable(value); got != want {
-			t.Errorf("printable(%q) = %q, want %q", value, got, want)
+		if got := Printable(value); got != want {
+			t.Errorf("Printable(%q) = %q, want %q", value, got, want)
 		}
 	}
 }

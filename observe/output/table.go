@@ -39,7 +39,7 @@ func NewTable(w io.Writer, header []string) *Table {
 func (t *Table) Row(cells []string) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
-		row[i] = printable(cell)
+		row[i] = Printable(cell)
 		t.widths[i] = max(t.widths[i], columns(row[i]))
 	}
 	t.rows = append(t.rows, row)
@@ -67,9 +67,9 @@ func WithEvent(cells []string, event string) []string {
 	return slices.Insert(slices.Clone(cells), 1, event)
 }
 
-// printable returns s with every character escaped that would break the row or steer a terminal: controls,
+// Printable returns s with every character escaped that would break the row or steer a terminal: controls,
 // separators of lines, marks of direction, bytes that are no UTF-8.
-func printable(s string) string {
+func Printable(s string) string {
 	// U+FFFD is printable when the author wrote it; strings.IndexFunc cannot tell it from a broken byte, so
 	// quoting decides. Escaping one that was meant does no harm.
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
