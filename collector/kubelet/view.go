@@ -10,7 +10,8 @@ import (
 )
 
 var (
-	// ErrUnauthorized is an answer of 401 or 403, or a TLS handshake the kubelet ended.
+	// ErrUnauthorized is an answer of 401 or 403, a TLS handshake the kubelet ended, or a socket that may not
+	// be opened.
 	ErrUnauthorized = errors.New("kubelet does not authorize the exporter")
 	// ErrSourcesNotReady is a kubelet that has not yet seen all its pod sources.
 	ErrSourcesNotReady = errors.New("kubelet has not seen all its pod sources")
@@ -27,9 +28,11 @@ type View struct {
 
 // Config is what matters of the kubelet's own configuration (/configz).
 type Config struct {
-	StaticPodPath, StaticPodURL string
+	StaticPodPath string
+	// StaticPodURL may hold a password: print what url.URL.Redacted makes of it.
+	StaticPodURL string
 	// StaticPodURLHeader may hold credentials: it never leaves the process.
-	StaticPodURLHeader                     map[string][]string
+	StaticPodURLHeader                     Header
 	FileCheckFrequency, HTTPCheckFrequency time.Duration
 	FeatureGates                           map[string]bool
 	PodLogsDir                             string
