@@ -14,7 +14,13 @@ import (
 )
 
 // live answers whether the process does its work.
-func (h *handler) live(w http.ResponseWriter, _ *http.Request) { health(w, h.Live()) }
+func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
+	if h.Live == nil {
+		health(w, nil)
+		return
+	}
+	health(w, h.Live())
+}
 
 // ready answers whether there is a snapshot to read.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {

@@ -28,7 +28,7 @@ type Options struct {
 	Metrics http.Handler
 	// Reload reads the configuration and the definitions again; its error is shown to whoever asked.
 	Reload func(context.Context) error
-	// Live returns nil while the process does its work, else why it does not.
+	// Live returns nil while the process does its work, else why it does not. Without it, to answer is to live.
 	Live func() error
 	// ConfigFile is the exporter-toolkit's web configuration file, the same that Serve is given: POST
 	// /-/reload is open to other machines only if it authenticates them.

@@ -321,6 +321,15 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+func TestHealthOfWhoeverAnswers(t *testing.T) {
+	o := options(newFeed(pods()))
+	o.Live = nil
+	server := start(t, o)
+	if a := ask(t, "GET", server.URL+"/livez"); a.code != 200 || a.body != "ok\n" {
+		t.Errorf("%d %q", a.code, a.body)
+	}
+}
+
 func TestEntityTag(t *testing.T) {
 	f := newFeed(pods("a-a", "b-b"))
 	server := start(t, options(f))
