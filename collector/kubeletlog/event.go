@@ -1,5 +1,13 @@
 // Package kubeletlog follows the kubelet's log over rotation, truncation and restarts, and turns the lines
 // about static pods into typed events.
+//
+// Bytes flow one way: a tail finds and reads the file, an assembler cuts its blocks into records and keeps
+// those that may matter, Parse makes an Event of a record, and the Follower holds the events until they are
+// drained. Only the tail knows that the log is a file, and only Parse knows what a record looks like.
+//
+// A record is known by its message alone, never by its file:line or severity: those change between
+// releases of the kubelet. Credentials, the received manifests that the kubelet quotes and the commands of
+// hooks and probes are cut out before a word is kept.
 package kubeletlog
 
 import "time"
@@ -9,20 +17,20 @@ type Kind string
 
 // The kinds. The message each is made from is in the comment; research and recorded lines are in testdata.
 const (
-	ManifestRefused    Kind = "ManifestRefused"    // Could not process manifest file (Path)
+	ManifestRefused    Kind = "ManifestRefused"    // Could not process manifest file, Could not get metadata, not a file (Path)
 	WatchFailed        Kind = "WatchFailed"        // Unable to process watch event (Path): may be a half-written file
 	DirectoryMissing   Kind = "DirectoryMissing"   // Unable to read config path (Path)
 	SubDirectory       Kind = "SubDirectory"       // Provided manifest path is a directory (Path)
 	URLRefused         Kind = "URLRefused"         // Failed to read pods from URL, because of what was served: a verdict
 	URLUnreachable     Kind = "URLUnreachable"     // Failed to read pods from URL, by status code or transport: no verdict
 	URLRead            Kind = "URLRead"            // Successfully read pods from URL: proves nothing
-	NameDuplicate      Kind = "NameDuplicate"      // Pod failed validation due to duplicate pod name, ignoring
+	NameDuplicate      Kind = "NameDuplicate"      // Pod failed validation due to duplicate pod name, ignoring (Reason is the source)
 	AdmissionDenied    Kind = "AdmissionDenied"    // Pod admission denied (Reason, Message)
 	SyncFailed         Kind = "SyncFailed"         // Error syncing pod, skipping (Failures, or Message alone)
-	VolumeFailed       Kind = "VolumeFailed"       // MountVolume.SetUp failed …, Unable to attach or mount volumes
-	MirrorFailed       Kind = "MirrorFailed"       // Failed creating a mirror pod and its kin
+	VolumeFailed       Kind = "VolumeFailed"       // MountVolume.SetUp failed …, Unable to attach or mount volumes, or a sync error "unmounted volumes=[…]"
+	MirrorFailed       Kind = "MirrorFailed"       // Failed creating a mirror pod and its kin; without Pod when the node is what is missing
 	ProbeFailed        Kind = "ProbeFailed"        // Probe failed, Probe errored (Reason is the probe's type)
-	KubeletStarted     Kind = "KubeletStarted"     // Adding static pod path, Adding pod URL with HTTP header
+	KubeletStarted     Kind = "KubeletStarted"     // Adding static pod path (Path), Adding pod URL with HTTP header (Message is the URL)
 	PriorityIncomplete Kind = "PriorityIncomplete" // Static pod has priorityClassName and nil priority …
 )
 
@@ -35,7 +43,7 @@ type Event struct {
 	// Namespace and Pod name the pod with the node's name; UID may be there without them.
 	Namespace, Pod, UID string
 	Container           string
-	Reason              string // of an admission refusal, or the type of a probe
+	Reason              string // of an admission refusal, the type of a probe, or the source of a duplicate
 	Message             string // the kubelet's words, at most 1 KiB, without the body it quotes
 	Failures            []Failure
 }
@@ -49,6 +57,7 @@ type Failure struct {
 // Stats of the follower since start.
 type Stats struct {
 	Lines, Bytes, Events uint64
-	Gaps                 uint64 // times that lines were lost beyond recovery
+	Gaps                 uint64 // times that lines may have been lost beyond recovery
+	Oversized            uint64 // lines and records too long to be kept whole
 	Lag                  int64  // bytes not yet read
 }

@@ -1,0 +1,68 @@
+package kubeletlog
+
+import (
+	"strconv"
+	"time"
+)
+
+// fields is a record taken apart: its time, its message and the values of the keys that matter. References
+// to objects are "namespace/name" in both formats.
+type fields struct {
+	at     time.Time // zero when the record does not say
+	msg    string
+	plain  bool // the message is an unstructured one: all that it says is in it
+	values []value
+}
+
+type value struct{ key, text string }
+
+// get returns the value of a key, "" when there is none.
+func (f *fields) get(key string) string {
+	for _, v := range f.values {
+		if v.key == key {
+			return v.text
+		}
+	}
+	return ""
+}
+
+// mattering keys are the only ones decoded. In particular "header" is not: it carries tokens.
+func mattering(key []byte) bool {
+	switch string(key) {
+	case "path", "err", "pod", "podUID", "podName", "containerName", "reason", "message", "operation",
+		"source", "URL", "mode", "volumeName", "probeType", "output":
+		return true
+	}
+	return false
+}
+
+// epoch reads the time of a JSON record: milliseconds since 1970 with a fraction, as the kubelet writes
+// them, or seconds.
+func epoch(number []byte) time.Time {
+	whole, frac := number, []byte(nil)
+	for i, b := range number {
+		if b == '.' {
+			whole, frac = number[:i], number[i+1:]
+			break
+		}
+	}
+	n, err := strconv.ParseInt(string(whole), 10, 64)
+	if err != nil || n <= 0 || n > 1e14 {
+		return time.Time{}
+	}
+	unit := time.Millisecond
+	if n < 1e11 { // 1973 in milliseconds, 5138 in seconds
+		unit = time.Second
+	}
+	rest := time.Duration(0)
+	for i, scale := 0, unit/10; i < len(frac) && scale > 0; i, scale = i+1, scale/10 {
+		if frac[i] < '0' || frac[i] > '9' {
+			return time.Time{}
+		}
+		rest += time.Duration(frac[i]-'0') * scale
+	}
+	if unit == time.Second {
+		return time.Unix(n, int64(rest))
+	}
+	return time.UnixMilli(n).Add(rest)
+}

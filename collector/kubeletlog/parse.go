@@ -1,0 +1,387 @@
+package kubeletlog
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Parse makes an Event of one record of the kubelet's log, in its JSON or its text format (in that one a
+// record may be several lines) and in the wordings of releases since 1.18. It reports false for a record
+// that says nothing about a static pod. read is when the record was read: it gives the year, the zone and,
+// where a record has no time at all, the time.
+func Parse(record []byte, read time.Time) (Event, bool) {
+	var f fields
+	var ok bool
+	if len(record) > 0 && record[0] == '{' {
+		f, ok = decodeJSON(record)
+	} else {
+		f, ok = decodeText(record, read)
+	}
+	if !ok {
+		return Event{}, false
+	}
+	for _, rule := range rules[f.msg[0]] {
+		rest, found := strings.CutPrefix(f.msg, rule.prefix)
+		if !found {
+			continue
+		}
+		e := Event{At: f.at, Read: read, Kind: rule.kind}
+		if e.At.IsZero() {
+			e.At = read
+		}
+		if !rule.fill(&e, &f, rest) {
+			return Event{}, false
+		}
+		e.clean()
+		return e, true
+	}
+	return Event{}, false
+}
+
+// wanted reports whether a line may begin a record that Parse makes an event of. It looks at nothing but
+// the beginning of the message, since nearly all lines end here.
+func wanted(line []byte) bool {
+	msg := message(line)
+	if len(msg) == 0 {
+		return false
+	}
+	for i := range rules[msg[0]] {
+		prefix := rules[msg[0]][i].prefix
+		if len(msg) >= len(prefix) && string(msg[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
+}
+
+// message returns the line from its message on.
+func message(line []byte) []byte {
+	if len(line) == 0 || line[0] == '\t' {
+		return nil
+	}
+	if line[0] == '{' {
+		return jsonMessage(line)
+	}
+	body := textBody(line)
+	if body < 0 {
+		return nil
+	}
+	if line = line[body:]; len(line) > 0 && line[0] == '"' {
+		line = line[1:]
+	}
+	return line
+}
+
+// jsonMessage returns the line from the value of "msg" on. The kubelet's own order of keys is tried first,
+// since to search for the key is three times as slow.
+func jsonMessage(line []byte) []byte {
+	const ts, caller, msg = `{"ts":`, `,"caller":"`, `","msg":"`
+	if len(line) > len(ts) && string(line[:len(ts)]) == ts {
+		if i := bytes.IndexByte(line[len(ts):], ','); i >= 0 {
+			rest := line[len(ts)+i:]
+			if len(rest) > len(caller) && string(rest[:len(caller)]) == caller {
+				rest = rest[len(caller):]
+				if i := bytes.IndexByte(rest, '"'); i >= 0 && len(rest) > i+len(msg) && string(rest[i:i+len(msg)]) == msg {
+					return rest[i+len(msg):]
+				}
+			}
+		}
+	}
+	const key = `"msg":"`
+	i := bytes.Index(line, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	return line[i+len(key):]
+}
+
+// A rule makes an event of a message that begins with prefix. fill gets what comes after that and reports
+// whether the record is what it looked like. A prefix holds nothing that either format escapes.
+type rule struct {
+	prefix string
+	kind   Kind
+	fill   func(e *Event, f *fields, rest string) bool
+}
+
+// rules by the first byte of their prefix. It is never changed.
+var rules = byFirst(
+	rule{"Could not process manifest file", ManifestRefused, aboutPath},
+	rule{"Can't process manifest file ", ManifestRefused, aboutQuoted},
+	rule{"Could not get metadata", ManifestRefused, aboutPath},
+	rule{"Can't get metadata for ", ManifestRefused, aboutQuoted},
+	rule{"Manifest path is not a directory or file", ManifestRefused, aboutMode},
+	rule{"Manifest path ", ManifestRefused, aboutQuoted},
+	rule{"Unable to process watch event", WatchFailed, aboutWatch},
+	rule{"Unable to read config path ", DirectoryMissing, aboutQuoted},
+	rule{"Unable to read config path", DirectoryMissing, aboutPath},
+	rule{"Provided manifest path is a directory, not recursing into manifest path", SubDirectory, aboutPath},
+	rule{"Not recursing into manifest path ", SubDirectory, aboutQuoted},
+
+	rule{"Failed to read pods from URL", URLRefused, aboutURL},
+	rule{"Successfully read pods from URL", URLRead, func(_ *Event, _ *fields, rest string) bool { return rest == "" || rest == "." }},
+
+	rule{"Pod failed validation due to duplicate pod name, ignoring", NameDuplicate, aboutDuplicate},
+	rule{"Pod[", NameDuplicate, aboutOldDuplicate},
+	rule{"Static pod has ", PriorityIncomplete, aboutPriority},
+	rule{"Pod admission denied", AdmissionDenied, aboutAdmission},
+
+	rule{"Error syncing pod, skipping", SyncFailed, aboutSync},
+	rule{"Error syncing pod ", SyncFailed, aboutOldSync},
+
+	rule{"Unable to attach or mount volumes for pod; skipping pod", VolumeFailed, aboutPod},
+	rule{"Error processing volume", VolumeFailed, aboutVolume},
+	rule{"Failed to add volume to desiredStateOfWorld", VolumeFailed, aboutVolume},
+	rule{"Operation for ", VolumeFailed, aboutOperation},
+	rule{"operationExecutor.MountVolume failed", VolumeFailed, aboutExecutor},
+	rule{"operationExecutor.VerifyControllerAttachedVolume failed", VolumeFailed, aboutExecutor},
+
+	rule{"Failed creating a mirror pod", MirrorFailed, aboutPod},
+	rule{"Failed deleting mirror pod", MirrorFailed, aboutPod},
+	rule{"Failed deleting a mirror pod", MirrorFailed, aboutPod},
+	rule{"Encountered error when deleting mirror pod", MirrorFailed, aboutPod},
+	rule{"No need to create a mirror pod, since ", MirrorFailed, aboutMirrorNode},
+	rule{"Unable to register mirror pod because node is not registered yet", MirrorFailed, aboutPod},
+	rule{"Failed to wait until node is registered", MirrorFailed, aboutPod},
+
+	rule{"Probe failed", ProbeFailed, aboutProbe},
+	rule{"Probe errored", ProbeFailed, aboutProbe},
+
+	rule{"Adding static pod path", KubeletStarted, aboutPath},
+	rule{"Adding pod path: ", KubeletStarted, aboutPlainPath},
+	rule{"Adding pod URL ", KubeletStarted, aboutStart},
+)
+
+func byFirst(all ...rule) (index [256][]rule) {
+	for _, r := range all {
+		index[r.prefix[0]] = append(index[r.prefix[0]], r)
+	}
+	return index
+}
+
+// err returns the error of a record: its key "err", or what Talos and older kubelets append to the message.
+func (f *fields) err(rest string) (string, bool) {
+	if rest == "" {
+		return f.get("err"), true
+	}
+	return strings.CutPrefix(rest, ": ")
+}
+
+// pod names the pod of the record.
+func (e *Event) pod(f *fields) {
+	ref := f.get("pod")
+	if ref == "" {
+		if name, namespace, ok := strings.Cut(f.get("podName"), "_"); ok { // podName is name_namespace
+			e.Pod, e.Namespace = name, namespace
+		}
+	} else if namespace, name, ok := strings.Cut(ref, "/"); ok {
+		e.Namespace, e.Pod = namespace, name
+	} else {
+		e.Pod = ref
+	}
+	e.UID = f.get("podUID")
+}
+
+func aboutPath(e *Event, f *fields, rest string) (ok bool) {
+	e.Path = f.get("path")
+	e.Message, ok = f.err(rest)
+	return ok && e.Path != ""
+}
+
+// aboutQuoted reads `"<path>": <err>`, `"<path>" is …` and `"<path>"` of older kubelets.
+func aboutQuoted(e *Event, _ *fields, rest string) bool {
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil {
+		return false
+	}
+	e.Path, err = strconv.Unquote(quoted)
+	e.Message = strings.TrimLeft(rest[len(quoted):], ": ")
+	return err == nil && e.Path != ""
+}
+
+func aboutMode(e *Event, f *fields, rest string) bool {
+	e.Path = f.get("path")
+	e.Message = "not a directory or file: " + f.get("mode")
+	return rest == "" && e.Path != ""
+}
+
+func aboutWatch(e *Event, f *fields, rest string) (ok bool) {
+	if e.Message, ok = f.err(rest); !ok {
+		return false
+	}
+	if file, found := strings.CutPrefix(e.Message, "can't process config file "); found {
+		return aboutQuoted(e, f, file)
+	}
+	return true
+}
+
+func aboutURL(e *Event, f *fields, rest string) (ok bool) {
+	rest = strings.TrimPrefix(rest, ". Dropping verbosity of this message to V(4)")
+	e.Message, ok = f.err(rest)
+	if !refusal(e.Message) {
+		e.Kind = URLUnreachable
+	}
+	return ok && e.Message != ""
+}
+
+// refusal reports whether the kubelet judged what it was served. Everything else happened on the way and
+// is no verdict: a status other than 200, a refused connection, a timeout, a body over the read limit.
+func refusal(err string) bool {
+	for _, verdict := range []string{
+		"invalid pod", "static pods may not ", "zero-length data received from ",
+		"unknown volume type ", "unknown source for projected volume ",
+	} {
+		if strings.HasPrefix(err, verdict) {
+			return true
+		}
+	}
+	return strings.Contains(err, ": received '")
+}
+
+func aboutDuplicate(e *Event, f *fields, rest string) bool {
+	e.pod(f)
+	e.Reason = f.get("source")
+	e.Message = "duplicate pod name, ignoring"
+	return rest == "" && e.Pod != ""
+}
+
+// aboutOldDuplicate reads `Pod[1] (name_ns(uid)) from http failed validation due to duplicate pod name …`.
+func aboutOldDuplicate(e *Event, _ *fields, rest string) bool {
+	_, rest, ok := strings.Cut(rest, "] (")
+	name, rest, named := strings.Cut(rest, ") from ")
+	source, _, said := strings.Cut(rest, " failed validation due to duplicate pod name")
+	e.Reason = source
+	e.Message = "duplicate pod name, ignoring"
+	return ok && named && said && e.fullName(name)
+}
+
+// fullName reads name_namespace(uid).
+func (e *Event) fullName(s string) bool {
+	name, rest, ok := strings.Cut(s, "_")
+	namespace, uid, _ := strings.Cut(rest, "(")
+	e.Pod, e.Namespace, e.UID = name, namespace, strings.TrimSuffix(uid, ")")
+	return ok && name != ""
+}
+
+func aboutPriority(e *Event, f *fields, rest string) bool {
+	e.pod(f)
+	e.Message = f.msg
+	return strings.Contains(rest, "priority") && e.Pod != ""
+}
+
+func aboutAdmission(e *Event, f *fields, rest string) bool {
+	e.pod(f)
+	e.Reason, e.Message = f.get("reason"), f.get("message")
+	return rest == "" && e.Reason != "" && f.get("operation") != "resize" // the pod runs on, with what it has
+}
+
+func aboutSync(e *Event, f *fields, rest string) (ok bool) {
+	e.pod(f)
+	e.Message, ok = f.err(rest)
+	return ok && e.sync()
+}
+
+// aboutOldSync reads `<uid> ("name_ns(uid)"), skipping: <err>`.
+func aboutOldSync(e *Event, _ *fields, rest string) bool {
+	name, rest, ok := strings.Cut(rest, `), skipping: `)
+	uid, name, named := strings.Cut(name, ` ("`)
+	e.Message = rest
+	return ok && named && e.fullName(strings.TrimSuffix(name, `"`)) && uid == e.UID && e.sync()
+}
+
+// sync takes the error of a failed sync apart.
+func (e *Event) sync() bool {
+	if strings.HasPrefix(e.Message, "unmounted volumes=") {
+		e.Kind = VolumeFailed
+		return true
+	}
+	e.Failures = failures(e.Message)
+	for _, f := range e.Failures {
+		if f.Action == "StartContainer" || f.Action == "InitContainer" {
+			e.Container = f.Target
+			break
+		}
+	}
+	return e.Message != "" && (e.Pod != "" || e.UID != "")
+}
+
+func aboutPod(e *Event, f *fields, rest string) (ok bool) {
+	e.pod(f)
+	e.Message, ok = f.err(rest)
+	return ok
+}
+
+func aboutVolume(e *Event, f *fields, rest string) bool {
+	ok := aboutPod(e, f, rest)
+	if name := f.get("volumeName"); name != "" {
+		e.Message = "volume " + strconv.Quote(name) + ": " + e.Message
+	}
+	return ok && e.Pod != ""
+}
+
+// aboutOperation reads `"{volumeName:… podName:<uid> nodeName:}" failed. No retries … Error: MountVolume.SetUp
+// failed for volume "s" (UniqueName: …) pod "<name>" (UID: "<uid>") : …`. It has no namespace.
+func aboutOperation(e *Event, _ *fields, rest string) bool {
+	_, said, ok := strings.Cut(rest, ". Error: ")
+	if !ok || !(strings.HasPrefix(said, "MountVolume.") || strings.HasPrefix(said, "MapVolume.")) {
+		return false
+	}
+	e.Message = said
+	e.Pod = between(said, ` pod "`, `"`)
+	e.UID = between(said, `(UID: "`, `"`)
+	return e.Pod != "" || e.UID != ""
+}
+
+// aboutExecutor is like aboutOperation, with the pod as a key.
+func aboutExecutor(e *Event, f *fields, _ string) bool {
+	e.pod(f)
+	if e.UID == "" {
+		e.UID = between(f.msg, `(UID: "`, `"`)
+	}
+	e.Message = f.msg
+	return e.Pod != "" || e.UID != ""
+}
+
+func between(s, before, after string) string {
+	_, s, _ = strings.Cut(s, before)
+	s, _, ok := strings.Cut(s, after)
+	if !ok {
+		return ""
+	}
+	return s
+}
+
+func aboutMirrorNode(e *Event, f *fields, rest string) bool {
+	why, merged, _ := strings.Cut(rest, ": ")
+	e.Message = why
+	if err := f.get("err") + merged; err != "" {
+		e.Message += ": " + err
+	}
+	return true
+}
+
+func aboutProbe(e *Event, f *fields, rest string) (ok bool) {
+	e.pod(f)
+	e.Reason, e.Container = f.get("probeType"), f.get("containerName")
+	e.Message, ok = f.err(rest)
+	if e.Message == "" {
+		e.Message = f.get("output")
+	}
+	return ok && e.Pod != "" && e.Reason != ""
+}
+
+func aboutPlainPath(e *Event, _ *fields, rest string) bool {
+	e.Path = rest
+	return true
+}
+
+// aboutStart keeps the URL and nothing else: the header carries tokens, and older kubelets print both as
+// one text.
+func aboutStart(e *Event, f *fields, rest string) bool {
+	e.Message = f.get("URL")
+	if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+		e.Message, _ = strconv.Unquote(quoted)
+	}
+	return true
+}

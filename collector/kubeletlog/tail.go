@@ -1,0 +1,324 @@
+package kubeletlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A tail reads the log where it is a file. It alone knows of files; it is used by one goroutine.
+type tail struct {
+	path       string // "" until Auto has found one
+	candidates []string
+	to         *Follower
+	checkpoint *checkpoint
+	pace       pace
+	assembler  *assembler
+	events     []Event // of the block at hand
+	read       time.Time
+
+	started bool
+	cur     *logFile  // nil while there is nothing to read
+	last    position  // where cur was left, to find that place again
+	missing time.Time // since when there is no log at path, while cur is still read
+	saw     time.Time // when cur last grew
+	gaps    uint64    // not yet published
+}
+
+func newTail(path string, to *Follower) *tail {
+	t := &tail{path: path, to: to, pace: defaultPace()}
+	if path == "" {
+		t.candidates = WellKnown()
+	}
+	t.assembler = newAssembler(func(record []byte) {
+		if e, ok := Parse(record, t.read); ok {
+			t.events = append(t.events, e)
+		}
+	})
+	return t
+}
+
+// pass reads all there is to be read now, over as many rotated files as it takes, and reports whether there
+// was anything.
+func (t *tail) pass(ctx context.Context) (grew bool) {
+	for ctx.Err() == nil {
+		if t.cur == nil && !t.begin(ctx) {
+			break
+		}
+		n, err := t.toEnd(ctx)
+		if n > 0 {
+			grew, t.saw = true, time.Now()
+		}
+		switch {
+		case errors.Is(err, errTruncated):
+			t.rewind(ctx)
+		case err != nil:
+			t.leave()
+			t.to.report(fmt.Errorf("kubelet log: %w", err))
+			return grew
+		case !t.follow(ctx):
+			return grew
+		}
+	}
+	return grew
+}
+
+// begin opens the file to read first: after the last position, if there is one, else the log itself.
+func (t *tail) begin(ctx context.Context) bool {
+	if t.path == "" {
+		path, ok := firstFile(t.candidates)
+		if !ok {
+			t.to.report(fmt.Errorf("kubelet log: none of %s exists", strings.Join(t.candidates, ", ")))
+			return false
+		}
+		t.path = path
+	}
+	if !t.started {
+		t.started = true
+		if p, ok := t.checkpoint.load(t.path); ok {
+			t.last = p
+			t.to.resume(p)
+		}
+	}
+	file, err := openLog(t.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.to.report(fmt.Errorf("kubelet log: %w", err))
+		return false
+	}
+	if t.last.Path == "" {
+		if err != nil {
+			t.to.report(fmt.Errorf("kubelet log: %w", err))
+			return false
+		}
+		t.enter(file, 0)
+		return true
+	}
+	return t.find(ctx, file, err)
+}
+
+// find goes on after the last position. current is the log itself, or why there is none.
+func (t *tail) find(ctx context.Context, current *logFile, err error) bool {
+	files := rotated(t.path)
+	if current != nil {
+		files = append(files, current)
+	}
+	best, sure := -1, 0
+	for i, file := range files {
+		if l := t.last.likeness(file.File, file.info); l > sure {
+			best, sure = i, l
+		}
+	}
+	var found *logFile
+	offset := int64(0)
+	switch {
+	case best >= 0:
+		found, offset = files[best], t.last.Offset
+		if sure < 2 || found.info.Size() < offset {
+			t.gaps++ // it was copied and truncated, or cut
+		}
+		offset = min(offset, found.info.Size())
+	case current != nil: // nothing is left of it but what came after it
+		t.gaps++
+		found = current
+		for _, file := range files {
+			if file != current && file.info.ModTime().After(t.last.Modified) {
+				found = file
+				break
+			}
+		}
+	default:
+		t.to.report(fmt.Errorf("kubelet log: %w", err))
+	}
+	for _, file := range files {
+		if file != found {
+			file.Close()
+		}
+	}
+	if found == nil {
+		return false
+	}
+	t.enter(found, offset)
+	t.publish(ctx, 0)
+	return true
+}
+
+// toEnd reads t.cur to its end. What was read counts only if the file still begins as it did, so a file
+// that is truncated and written anew meanwhile is never taken for a longer one.
+func (t *tail) toEnd(ctx context.Context) (n int64, err error) {
+	for ctx.Err() == nil {
+		info, err := t.cur.Stat()
+		if err != nil {
+			return n, err
+		}
+		if info.Size() < t.cur.offset {
+			return n, errTruncated
+		}
+		got, err := t.cur.ReadAt(t.assembler.space(), t.cur.offset)
+		if err != nil && err != io.EOF {
+			return n, err
+		}
+		if err := t.cur.verify(); err != nil {
+			return n, err
+		}
+		t.cur.info = info
+		if got == 0 {
+			return n, nil
+		}
+		t.read = time.Now()
+		t.cur.offset += int64(got)
+		n += int64(got)
+		t.assembler.take(got)
+		t.publish(ctx, got)
+	}
+	return n, ctx.Err()
+}
+
+// rewind goes on after a truncation: where the file was cut, or else as after a restart, in the copy of what
+// it was if there is one.
+func (t *tail) rewind(ctx context.Context) {
+	size, cut := t.cur.cut()
+	if !cut {
+		t.leave()
+		return
+	}
+	t.gaps++
+	t.assembler.discard()
+	t.cur.offset = min(t.cur.offset, size)
+	t.publish(ctx, 0)
+}
+
+// follow is called at the end of t.cur and moves on to the file after it, if there is one. A file comes
+// after another once it has its first byte: then its writer writes there, so that the end of the one before
+// is final, and it is read once more.
+func (t *tail) follow(ctx context.Context) bool {
+	next, err := t.next()
+	if next == nil {
+		t.judge(err)
+		return false
+	}
+	if _, err := t.toEnd(ctx); err != nil {
+		next.Close()
+		if errors.Is(err, errTruncated) {
+			t.rewind(ctx)
+			return true
+		}
+		return false
+	}
+	if t.assembler.end() {
+		t.gaps++ // its last line was never ended
+	}
+	t.publish(ctx, 0)
+	t.cur.Close()
+	t.enter(next, 0)
+	return true
+}
+
+// next opens the file after t.cur, nil when there is none yet. The error is why the log itself is not
+// there, nil when t.cur is the newest file.
+func (t *tail) next() (*logFile, error) {
+	info, err := os.Stat(t.path)
+	if err != nil {
+		return nil, err
+	}
+	if os.SameFile(info, t.cur.info) {
+		return nil, nil
+	}
+	newest, err := openLog(t.path)
+	if err != nil {
+		return nil, err
+	}
+	files := append(rotated(t.path), newest)
+	chosen := t.after(files)
+	for _, file := range files {
+		if file != chosen {
+			file.Close()
+		}
+	}
+	return chosen, nil
+}
+
+// after returns the one of files, oldest first, that follows on t.cur, nil when there is none.
+func (t *tail) after(files []*logFile) *logFile {
+	first := slices.IndexFunc(files, func(file *logFile) bool { return os.SameFile(file.info, t.cur.info) }) + 1
+	if first == 0 { // t.cur was deleted
+		first = slices.IndexFunc(files, func(file *logFile) bool { return !file.info.ModTime().Before(t.cur.info.ModTime()) })
+	}
+	if first < 0 { // and the clock was set back
+		first = len(files) - 1
+	}
+	for _, file := range files[first:] {
+		if file.info.Size() > 0 {
+			return file
+		}
+	}
+	return nil
+}
+
+// judge reports whether the log is to be had, after all of t.cur was read. While a rotation is under way it
+// may be missing for a moment; a deleted file is kept for as long as its writer may still be there.
+func (t *tail) judge(err error) {
+	switch {
+	case err == nil:
+		t.missing = time.Time{}
+		t.to.report(nil)
+		return
+	case t.missing.IsZero():
+		t.missing = time.Now()
+	}
+	if time.Since(t.missing) >= t.pace.grace {
+		t.to.report(fmt.Errorf("kubelet log: %w", err))
+	}
+	if t.cur.info.Sys().(*syscall.Stat_t).Nlink == 0 && time.Since(t.saw) >= t.pace.forget {
+		t.leave() // it holds its space on the disk for as long as it is open
+	}
+}
+
+// enter makes file the one that is read.
+func (t *tail) enter(file *logFile, offset int64) {
+	file.offset = offset
+	t.cur, t.saw, t.missing = file, time.Now(), time.Time{}
+}
+
+// leave closes t.cur and keeps its place.
+func (t *tail) leave() {
+	t.last = t.position()
+	t.assembler.discard() // it is read again
+	t.cur.Close()
+	t.cur = nil
+}
+
+// position is the end of the last finished record.
+func (t *tail) position() position {
+	device, inode := nodeOf(t.cur.info)
+	return position{
+		Path: t.path, Device: device, Inode: inode, Length: len(t.cur.head), Sum: t.cur.sum,
+		Offset: t.cur.offset - t.assembler.pending(), Modified: t.cur.info.ModTime(),
+	}
+}
+
+// publish hands on what was made of n bytes.
+func (t *tail) publish(ctx context.Context, n int) {
+	t.to.publish(ctx, progress{
+		events: t.events, lines: t.assembler.lines, oversized: t.assembler.oversized, bytes: uint64(n), gaps: t.gaps,
+		lag: max(0, t.cur.info.Size()-t.cur.offset), reached: t.position(),
+	})
+	t.events, t.gaps = t.events[:0], 0
+}
+
+// end closes the log and writes the last checkpoint.
+func (t *tail) end() {
+	if t.cur != nil {
+		t.leave()
+	}
+	t.save()
+}
+
+// save writes the checkpoint.
+func (t *tail) save() { t.checkpoint.save(t.to.confirmation()) }
