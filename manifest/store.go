@@ -339,7 +339,7 @@ func (s *Store) logTransitions(before, after *Set) {
 			p := problemOf(d)
 			s.log.Warn("definition refused", "definition", d.ID, "reason", p.Reason, "path", p.Path, "line", p.Line, "field", p.Field, "err", p.Message, "kept", d.Served)
 		case d.Valid && (old == nil || !old.Valid || old.Hash != d.Hash):
-			s.log.Info("definition loaded", "definition", d.ID, "version", d.Version, "source", d.Source, "path", d.Path, "served", d.Served)
+			s.log.Info("definition loaded", "definition", d.ID, "version", d.Version, "path", d.Path, "served", d.Served)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(was)) {
