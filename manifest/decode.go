@@ -194,5 +194,8 @@ func decodeTree(data []byte) (any, error) {
 	if err := d.Decode(&tree); err != nil {
 		return nil, err
 	}
+	if len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
+		return nil, json.Unmarshal(data, &tree) // which says what does not belong there
+	}
 	return tree, nil
 }

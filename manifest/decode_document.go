@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -224,6 +225,10 @@ func (d document) syntax(err error) Problem {
 		n, _ := strconv.Atoi(m[2])
 		at.line = d.line + max(n, 1) - 1
 		words = m[1] + "line " + strconv.Itoa(at.line) + ": " + words[len(m[0]):]
+		if strings.Contains(words, "did not find expected") {
+			// The library counts these from 0, as the kubelet's log shows.
+			at.line = min(at.line+1, d.line+bytes.Count(bytes.TrimRight(d.text, " \r\n"), []byte("\n")))
+		}
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		before := d.text[:min(int(max(syntax.Offset-1, 0)), len(d.text))]

@@ -11,20 +11,6 @@ import (
 	"strings"
 )
 
-// Directory proves what the kubelet's manifest directory dir holds, or its one manifest file. The error says
-// why nothing could be listed.
-func (v *Validator) Directory(dir string) ([]*Candidate, error) {
-	files, err := v.readDirectory(dir, "")
-	var candidates []*Candidate
-	for _, f := range files {
-		if f.err != nil {
-			candidates = append(candidates, &Candidate{Path: f.path, Problems: []Problem{unreadable(f.path, f.err)}, refusal: clip(f.err.Error())})
-		}
-		candidates = append(candidates, f.candidates...)
-	}
-	return candidates, err
-}
-
 // readDirectory reads the kubelet's manifest directory, or its one manifest file, as the kubelet does: every
 // file whose name begins with no dot, links followed, whatever its extension, in byte order, one Pod each; of
 // two files with one pod the last wins. Unlike the kubelet, which globs, it does not take a directory that
@@ -112,15 +98,6 @@ func markShadowed(files []readFile) {
 				fmt.Sprintf("%s defines pod %s too, and the kubelet takes the last file in byte order: this one does not run", path, key))
 		}
 	}
-}
-
-// with returns a copy of c that has one more critical problem.
-func (c *Candidate) with(reason Reason, field, message string) *Candidate {
-	marked := *c
-	line, column := c.Locate(field)
-	marked.Problems = append(c.Problems[:len(c.Problems):len(c.Problems)], Problem{Reason: reason, Level: Critical,
-		Message: clip(message), Path: c.Path, Line: line, Column: column, Field: field})
-	return &marked
 }
 
 // backups are the names that editors, package managers and people give to copies.

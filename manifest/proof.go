@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -71,16 +73,12 @@ func (c *Candidate) locateShared(place locator) {
 // maxProblems bounds what is said about one definition.
 const maxProblems = 32
 
-// placed places the problems in the file and makes one of those that share reason and field.
+// placed gives the problems their places in the file, puts the critical ones first, each in order of place,
+// and makes one of those that share reason and field.
 func placed(problems []Problem, path string, place locator) []Problem {
-	type identity struct {
-		reason Reason
-		field  string
-		line   int
-	}
-	var kept []Problem
-	known := map[identity]int{}
-	for _, p := range problems {
+	problems = slices.Clone(problems)
+	for i := range problems {
+		p := &problems[i]
 		p.Path = path
 		if p.Line == 0 {
 			at := place.at(p.Field)
@@ -89,22 +87,35 @@ func placed(problems []Problem, path string, place locator) []Problem {
 		if word := place.bareBoolean(p.Field); word != "" && strings.Contains(p.Message, "cannot unmarshal bool into") {
 			p.Message = clip(fmt.Sprintf("%s: an unquoted %s is a boolean, quote it", p.Message, word))
 		}
-		id := identity{p.Reason, p.Field, p.Line}
-		if i, ok := known[id]; ok {
-			if !strings.Contains(kept[i].Message, p.Message) {
-				kept[i].Message = clip(kept[i].Message + "; " + p.Message)
-			}
-			continue
-		}
-		known[id] = len(kept)
-		kept = append(kept, p)
 	}
-	if more := len(kept) - maxProblems; more > 0 {
-		kept = kept[:maxProblems:maxProblems]
-		last := &kept[maxProblems-1]
-		last.Message = clip(fmt.Sprintf("and %d more problems; %s", more, last.Message))
+	// The words decide last, because validation goes over maps in no order.
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(warning(a)-warning(b), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
+	var kept []Problem
+	for _, p := range problems {
+		i := slices.IndexFunc(kept, func(k Problem) bool { return k.Reason == p.Reason && k.Field == p.Field && k.Line == p.Line })
+		if i < 0 && len(kept) == maxProblems {
+			last := &kept[maxProblems-1]
+			last.Message = clip(strings.TrimSuffix(last.Message, andMore) + andMore)
+		} else if i < 0 {
+			kept = append(kept, p)
+		} else if !strings.Contains(kept[i].Message, p.Message) {
+			kept[i].Message = clip(kept[i].Message + "; " + p.Message)
+		}
 	}
 	return kept
+}
+
+// andMore ends the last problem of a definition that has more than maxProblems.
+const andMore = "; and more problems"
+
+func warning(p Problem) int {
+	if p.Level == Critical {
+		return 0
+	}
+	return 1
 }
 
 // maxMessage bounds a problem's words.

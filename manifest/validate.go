@@ -52,7 +52,7 @@ func (v *Validator) File(path string, data []byte, form Form) []*Candidate {
 func (v *Validator) file(path string, data []byte, form Form) []*Candidate {
 	drafts, problems := read(data, form)
 	candidates := []*Candidate{} // not nil: the file is known to define nothing
-	rest := &Candidate{Path: path, Problems: placed(problems, path, locator{})}
+	rest := &Candidate{Path: path, Problems: problems}
 	for _, d := range drafts {
 		if c := v.prove(path, form, d); c.Name != "" {
 			candidates = append(candidates, c)
@@ -61,6 +61,7 @@ func (v *Validator) file(path string, data []byte, form Form) []*Candidate {
 		}
 	}
 	if len(rest.Problems) > 0 {
+		rest.Problems = placed(rest.Problems, path, locator{})
 		rest.Line, rest.refusal = rest.Problems[0].Line, rest.Problems[0].Message
 		candidates = append(candidates, rest)
 	}
@@ -77,8 +78,8 @@ func (v *Validator) prove(path string, form Form, d *draft) *Candidate {
 	root, ok := tree.(map[string]any)
 	if !ok {
 		_, _, words := checkKind(d.json)
-		c.refusal = clip(discreet(words))
-		c.Problems = placed([]Problem{{Reason: ManifestMalformed, Level: Critical, Message: c.refusal}}, path, d.place)
+		c.refusal = clip(words)
+		c.Problems = placed(append([]Problem{{Reason: ManifestMalformed, Level: Critical, Message: c.refusal}}, d.problems...), path, d.place)
 		return c
 	}
 	var problems []Problem

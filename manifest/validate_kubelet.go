@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -30,7 +31,7 @@ type verdict struct {
 }
 
 func (v *verdict) refuse(reason Reason, field, detail, words string) {
-	words = clip(discreet(words))
+	words = clip(words)
 	if v.refusal == "" {
 		v.refusal = words
 	}
@@ -82,7 +83,7 @@ func checkKind(data []byte) (field string, reason Reason, words string) {
 	kind, err := metajson.DefaultMetaFactory.Interpret(data)
 	switch {
 	case err != nil:
-		return "", ManifestMalformed, err.Error()
+		return "", ManifestMalformed, discreet(err.Error())
 	case kind.Kind == "":
 		return "kind", NotAPod, "Object 'Kind' is missing"
 	case kind.Version == "":
@@ -108,10 +109,10 @@ func (v *verdict) undecodable(s fieldTypes, data []byte, err error) {
 		if strings.Contains(words, "."+indices.ReplaceAllString(m.field, "")+" of type ") {
 			m.words = words
 		}
-		v.refuse(ManifestMalformed, m.field, "", m.words)
+		v.refuse(ManifestMalformed, m.field, "", discreet(m.words))
 	}
 	if len(v.problems) == 0 {
-		v.refuse(ManifestMalformed, "", "", words)
+		v.refuse(ManifestMalformed, "", "", discreet(words))
 	}
 	v.refusal = clip(discreet(words))
 }
@@ -136,7 +137,7 @@ func (v *verdict) judge(pod *core.Pod, data []byte, node, file string) {
 		v.refuse(ManifestInvalid, e.Field, e.Type.String(), fieldWords(e))
 	}
 	if len(invalid) > 0 {
-		v.refusal = clip(discreet(listWords(invalid)))
+		v.refusal = clip(listWords(invalid))
 	}
 	external := &corev1.Pod{}
 	if err := kubev1.Convert_core_Pod_To_v1_Pod(pod, external, nil); err != nil {
@@ -225,11 +226,13 @@ func nameOf(tree map[string]any) (namespace, name string) {
 	if name == "" {
 		return "", ""
 	}
-	namespace, _ = metadata["namespace"].(string)
-	if namespace == "" {
-		namespace = corev1.NamespaceDefault
+	switch namespace := metadata["namespace"].(type) {
+	case nil:
+		return corev1.NamespaceDefault, name
+	case string:
+		return cmp.Or(namespace, corev1.NamespaceDefault), name
 	}
-	return namespace, name
+	return "", ""
 }
 
 // meantAsPod reports whether something of another kind looks like a pod, so that its name is a pod's.

@@ -18,7 +18,7 @@ var quoted = []struct {
 	{regexp.MustCompile(`(?s)(unsupported map key of type: [^,]*), key: .*`), "$1"},
 	{regexp.MustCompile(`(?s)(invalid map key): .*`), "$1"},
 	{regexp.MustCompile(`(?s)(unknown anchor|anchor) '.*' (referenced|value contains itself)`), "$1 $2"},
-	{regexp.MustCompile("(?s)`.*`"), "a value"},
+	{regexp.MustCompile("(?s)(cannot decode \\S+) `.*` as"), "$1 as"},
 	{regexp.MustCompile(`cannot unmarshal number \S+ into`), "cannot unmarshal number into"},
 	{regexp.MustCompile(`(?s)parsing time ".*`), "parsing time failed"},
 }
@@ -54,8 +54,9 @@ func fieldWords(e *field.Error) string {
 	return bare.Error()
 }
 
-// secrets are the fields whose values people put secrets in.
-var secrets = regexp.MustCompile(`\.(env|envFrom|command|args|exec|httpHeaders|options|volumeAttributes)\b|annotations|^data`)
+// secrets are the fields whose values people put secrets in, a variable's name among them: NAME=value is an
+// error of its kind.
+var secrets = regexp.MustCompile(`\.env\[\d+\](\.name|\.value)?$|\.(command|args|httpHeaders|options|volumeAttributes)\b|annotations\[`)
 
 func secret(field string) bool { return secrets.MatchString(field) }
 
