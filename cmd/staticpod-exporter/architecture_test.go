@@ -36,7 +36,7 @@ var house = map[string][]string{
 // rooms says where the heavy libraries may be imported.
 var rooms = map[string][]string{
 	"github.com/prometheus/client_golang/":    {"observe/metrics"},
-	"github.com/prometheus/exporter-toolkit/": {"observe/web", "cmd/staticpod-exporter"},
+	"github.com/prometheus/exporter-toolkit/": {"observe/web"},
 	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},
 	"google.golang.org/grpc":                  {"cri", "collector/kubelet"},

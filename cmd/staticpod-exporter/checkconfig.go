@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 
-	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/cobra"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
 )
 
 func newCheckConfigCommand() *cobra.Command {
@@ -24,11 +24,9 @@ Exit codes: 0 serve would start with it, 1 it would not or a pod would be refuse
 				fmt.Fprintln(c.OutOrStdout(), err)
 				return errInvalid
 			}
-			if file := configuration.Web.Config.File; file != "" {
-				if err := web.Validate(file); err != nil {
-					fmt.Fprintf(c.OutOrStdout(), "%s: %v\n", file, err)
-					return errInvalid
-				}
+			if err := web.CheckConfig(configuration.Web.Config.File); err != nil {
+				fmt.Fprintf(c.OutOrStdout(), "%s: %v\n", configuration.Web.Config.File, err)
+				return errInvalid
 			}
 			v := validation{
 				validator: manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}),

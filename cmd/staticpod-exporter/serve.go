@@ -119,7 +119,8 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	publisher := metrics.New(metrics.Options{Log: log})
 	pages := web.New(web.Options{
 		Latest: statuses.Latest, Changed: statuses.Changed, Metrics: publisher.Handler(),
-		Reload: store.Reload, ConfigFile: config.Web.Config.File, Version: version.Version, Logger: log,
+		Reload: store.Reload, Live: alive(statuses, time.Now()),
+		ConfigFile: config.Web.Config.File, Version: version.Version, Logger: log,
 	})
 
 	// The sockets, before anything runs: what cannot be had is known now.
@@ -310,6 +311,21 @@ func notify(ctx context.Context, log *slog.Logger) error {
 		case <-tick.C:
 			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) // systemd restarts us if it does not hear
 		}
+	}
+}
+
+// alive says that the pipeline still gives verdicts: it has one every ten seconds at least.
+func alive(statuses *status.Tracker, started time.Time) func() error {
+	const patience = time.Minute
+	return func() error {
+		last := started
+		if s := statuses.Latest(); s != nil {
+			last = s.At
+		}
+		if silent := time.Since(last); silent > patience {
+			return fmt.Errorf("no verdict for %s", silent.Round(time.Second))
+		}
+		return nil
 	}
 }
 
