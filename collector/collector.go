@@ -138,7 +138,7 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		manifests, events := c.listen()
+		manifests := c.manifestsChanged() // taken before Current is, because it belongs to the Set
 		now := time.Now()
 		c.kubelet.begin(ctx, now, c, &questions)
 		c.runtime.begin(ctx, now, c, &questions)
@@ -146,6 +146,9 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 			emit(c.observe(now))
 			c.published, c.due = time.Now(), time.Time{}
 		}
+		events := c.logChanged()
+		c.kubelet.listen()
+		c.runtime.listen()
 		timer.Reset(time.Until(c.next()))
 		select {
 		case <-ctx.Done():
@@ -167,18 +170,19 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 	}
 }
 
-// listen returns the channels of changes. That of manifests is taken before Current is, because it belongs to
-// the Set; those of the others stay closed until they are asked, and are left alone until then.
-func (c *Collector) listen() (manifests, events <-chan struct{}) {
-	if c.options.Manifests != nil {
-		manifests = c.options.Manifests.Changed()
+func (c *Collector) manifestsChanged() <-chan struct{} {
+	if c.options.Manifests == nil {
+		return nil
 	}
-	if c.options.Log != nil && !c.undrained {
-		events = c.options.Log.Changed()
+	return c.options.Manifests.Changed()
+}
+
+// logChanged is nil while events are known to wait: the log's channel stays closed until they are drained.
+func (c *Collector) logChanged() <-chan struct{} {
+	if c.options.Log == nil || c.undrained {
+		return nil
 	}
-	c.kubelet.listen()
-	c.runtime.listen()
-	return manifests, events
+	return c.options.Log.Changed()
 }
 
 // publish has what is new published at a time, or before.

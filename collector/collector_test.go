@@ -1,0 +1,596 @@
+package collector
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/cri"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// A signal is closed once there is news and stays so until it is looked at, as the inputs' are.
+type signal struct {
+	mu    sync.Mutex
+	ch    chan struct{}
+	fired bool
+}
+
+func (s *signal) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) fire() {
+	s.Changed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.fired {
+		s.fired = true
+		close(s.ch)
+	}
+}
+
+func (s *signal) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fired {
+		s.ch, s.fired = nil, false
+	}
+}
+
+// An input answers a question when the test says so, and takes note of each.
+type input[V any] struct {
+	signal
+	mu        sync.Mutex
+	answer    func(ctx context.Context) (*V, error)
+	unhealthy bool
+	asked     []bool // resync of each question
+}
+
+func (i *input[V]) View(ctx context.Context, resync bool) (*V, error) {
+	i.look()
+	i.mu.Lock()
+	i.asked = append(i.asked, resync)
+	answer := i.answer
+	i.mu.Unlock()
+	return answer(ctx)
+}
+
+func (i *input[V]) Healthy() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.unhealthy
+}
+
+func (i *input[V]) set(answer func(ctx context.Context) (*V, error)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answer = answer
+}
+
+// ail has it no longer tell its changes.
+func (i *input[V]) ail() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.unhealthy = true
+}
+
+// questions returns how often it was asked since the last time, and how often to resync.
+func (i *input[V]) questions() (all, resyncs int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, r := range i.asked {
+		if r {
+			resyncs++
+		}
+	}
+	all, i.asked = len(i.asked), nil
+	return all, resyncs
+}
+
+func says[V any](v *V) func(context.Context) (*V, error) {
+	return func(context.Context) (*V, error) { return v, nil }
+}
+
+func fails[V any](err error) func(context.Context) (*V, error) {
+	return func(context.Context) (*V, error) { return nil, err }
+}
+
+// hangs until its context ends.
+func hangs[V any](ctx context.Context) (*V, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+type store struct {
+	mu  sync.Mutex
+	set *manifest.Set
+	ch  chan struct{}
+}
+
+func newStore(set *manifest.Set) *store { return &store{set: set, ch: make(chan struct{})} }
+
+func (s *store) Current() *manifest.Set {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set
+}
+
+func (s *store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ch
+}
+
+func (s *store) replace(set *manifest.Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set = set
+	close(s.ch)
+	s.ch = make(chan struct{})
+}
+
+type events struct {
+	signal
+	mu      sync.Mutex
+	pending []kubeletlog.Event
+	err     error
+}
+
+func (e *events) Drain() ([]kubeletlog.Event, kubeletlog.Stats, error) {
+	e.look()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	pending := e.pending
+	e.pending = nil
+	return pending, kubeletlog.Stats{Events: uint64(len(pending))}, e.err
+}
+
+func (e *events) say(kind kubeletlog.Kind) {
+	e.mu.Lock()
+	e.pending = append(e.pending, kubeletlog.Event{Kind: kind})
+	e.mu.Unlock()
+	e.fire()
+}
+
+// A bench is a Collector with inputs that the test holds, under a clock of its own.
+type bench struct {
+	t       *testing.T
+	store   *store
+	kubelet *input[kubelet.View]
+	runtime *input[cri.View]
+	log     *events
+	lines   *lines
+
+	began time.Time
+	mu    sync.Mutex
+	seen  []*Observation
+}
+
+// lines are what was logged.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// take returns the lines since the last time.
+func (l *lines) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.buf.Reset()
+	return l.buf.String()
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{
+		t: t, store: newStore(&manifest.Set{Node: "node1"}), log: &events{}, lines: &lines{},
+		kubelet: &input[kubelet.View]{answer: says(&kubelet.View{Version: "v1.37.2"})},
+		runtime: &input[cri.View]{answer: says(&cri.View{Runtime: "containerd"})},
+	}
+}
+
+// run drives the collector in the background, in a synctest bubble, and has it ended when the test is.
+func (b *bench) run() {
+	b.began = time.Now()
+	c := New(Options{
+		Manifests: b.store, Kubelet: b.kubelet, Runtime: b.runtime, Log: b.log,
+		Logger: slog.New(slog.NewTextHandler(b.lines, nil)),
+	})
+	ctx, cancel := context.WithCancel(b.t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- c.Run(ctx, func(o *Observation) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.seen = append(b.seen, o)
+		})
+	}()
+	b.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Errorf("run: %v", err)
+		}
+	})
+	synctest.Wait()
+}
+
+// pass lets time pass and returns what was observed meanwhile.
+func (b *bench) pass(d time.Duration) []*Observation {
+	time.Sleep(d)
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := b.seen
+	b.seen = nil
+	return seen
+}
+
+func (b *bench) last(seen []*Observation) *Observation {
+	b.t.Helper()
+	if len(seen) == 0 {
+		b.t.Fatal("nothing was observed")
+	}
+	return seen[len(seen)-1]
+}
+
+func TestFirstObservationComesWhenAllHaveAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.kubelet.set(func(context.Context) (*kubelet.View, error) {
+			time.Sleep(300 * time.Millisecond)
+			return &kubelet.View{}, nil
+		})
+		b.run()
+		if seen := b.pass(299 * time.Millisecond); len(seen) != 0 {
+			t.Fatalf("%d observations before the kubelet answered", len(seen))
+		}
+		o := b.last(b.pass(2 * time.Millisecond))
+		if o.Manifest == nil || o.Kubelet == nil || o.Runtime == nil {
+			t.Fatalf("the first observation is not whole: %+v", o)
+		}
+		for _, in := range []Input{InputManifest, InputKubelet, InputRuntime, InputLog} {
+			if s := o.Input(in); !s.Configured || !s.Up || s.Err != "" || s.LastSuccess.IsZero() && in != InputManifest {
+				t.Errorf("%s: %+v", in, s)
+			}
+		}
+		if s := o.Input(InputMirror); s.Configured || s.Up {
+			t.Errorf("mirror: %+v", s)
+		}
+		if s := o.Input(InputKubelet); s.Duration != 300*time.Millisecond {
+			t.Errorf("duration: %s", s.Duration)
+		}
+	})
+}
+
+func TestFirstObservationComesThoughInputsHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.kubelet.set(hangs)
+		b.run()
+		o := b.last(b.pass(firstWait))
+		if o.Kubelet != nil || o.Runtime == nil {
+			t.Fatalf("observation: %+v", o)
+		}
+		if s := o.Input(InputKubelet); s.Up || s.Err != noAnswer || !s.Since.Equal(b.began) {
+			t.Errorf("kubelet: %+v", s)
+		}
+		// The late answer wakes the next round at once.
+		b.kubelet.set(says(&kubelet.View{}))
+		b.pass(DefaultTimeout - firstWait)
+		o = b.last(b.pass(2 * retryInterval))
+		if !o.Input(InputKubelet).Up || o.Kubelet == nil {
+			t.Errorf("kubelet: %+v", o.Input(InputKubelet))
+		}
+	})
+}
+
+func TestAHangingInputDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		b.kubelet.set(hangs)
+		b.kubelet.fire()
+		b.pass(time.Second) // it is being asked
+		b.runtime.set(says(&cri.View{Version: "2"}))
+		b.runtime.fire()
+		at := time.Now()
+		o := b.last(b.pass(100 * time.Millisecond))
+		if o.Runtime.Version != "2" || o.At.Sub(at) > 2*coalesce {
+			t.Fatalf("after %s the runtime is %+v", o.At.Sub(at), o.Runtime)
+		}
+		if o.Kubelet == nil || !o.Input(InputKubelet).Up {
+			t.Errorf("the kubelet is given up before its deadline: %+v", o.Input(InputKubelet))
+		}
+		o = b.last(b.pass(DefaultTimeout))
+		if s := o.Input(InputKubelet); s.Up || !strings.Contains(s.Err, "deadline") || o.Kubelet == nil {
+			t.Errorf("a kubelet that hangs: %+v, view %v", s, o.Kubelet)
+		}
+	})
+}
+
+func TestAnInputThatIgnoresItsDeadlineIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		release := make(chan struct{})
+		b.runtime.set(func(context.Context) (*cri.View, error) {
+			<-release
+			return &cri.View{Version: "late"}, nil
+		})
+		b.runtime.fire()
+		o := b.last(b.pass(DefaultTimeout + 2*lateness))
+		if s := o.Input(InputRuntime); s.Up || !strings.Contains(s.Err, "no answer within 10s") {
+			t.Fatalf("runtime: %+v", s)
+		}
+		b.runtime.questions()
+		b.pass(time.Minute)
+		if n, _ := b.runtime.questions(); n != 0 {
+			t.Errorf("%d more questions to one that hangs", n)
+		}
+		close(release)
+		o = b.last(b.pass(time.Millisecond))
+		if s := o.Input(InputRuntime); !s.Up || o.Runtime.Version != "late" {
+			t.Errorf("the late answer is lost: %+v", s)
+		}
+	})
+}
+
+func TestChangesAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		b.kubelet.questions()
+		b.runtime.questions()
+		at := time.Now()
+		for range 10 {
+			b.store.replace(&manifest.Set{Node: "node1"})
+			b.kubelet.fire()
+			b.runtime.fire()
+			b.log.say(kubeletlog.URLRefused)
+			time.Sleep(time.Millisecond)
+		}
+		seen := b.pass(200 * time.Millisecond)
+		if len(seen) != 1 {
+			t.Fatalf("%d observations of one burst", len(seen))
+		}
+		if late := seen[0].At.Sub(at); late < coalesce || late > 2*coalesce {
+			t.Errorf("observed after %s", late)
+		}
+		if len(seen[0].Log) != 10 {
+			t.Errorf("%d of 10 events", len(seen[0].Log))
+		}
+		if n, resyncs := b.kubelet.questions(); n != 1 || resyncs != 0 {
+			t.Errorf("the kubelet was asked %d times, %d to resync", n, resyncs)
+		}
+		if n, resyncs := b.runtime.questions(); n != 1 || resyncs != 0 {
+			t.Errorf("the runtime was asked %d times, %d to resync", n, resyncs)
+		}
+	})
+}
+
+// A change that comes while the question is under way is seen by another one.
+func TestNoChangeIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		slow := func(version string) func(context.Context) (*cri.View, error) {
+			return func(context.Context) (*cri.View, error) {
+				time.Sleep(50 * time.Millisecond)
+				return &cri.View{Version: version}, nil
+			}
+		}
+		b.runtime.set(slow("1"))
+		b.run()
+		b.pass(time.Second)
+		b.runtime.fire()
+		b.pass(40 * time.Millisecond) // the question is under way
+		b.runtime.set(slow("2"))
+		b.runtime.fire()
+		if o := b.last(b.pass(time.Second)); o.Runtime.Version != "2" {
+			t.Errorf("the change is lost: %+v", o.Runtime)
+		}
+	})
+}
+
+func TestEveryEventIsHandedOnOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		n := 0
+		for i := range 100 {
+			b.log.say(kubeletlog.SyncFailed)
+			for _, o := range b.pass(time.Duration(i) * time.Millisecond) {
+				n += len(o.Log)
+			}
+		}
+		for _, o := range b.pass(time.Second) {
+			n += len(o.Log)
+		}
+		if n != 100 {
+			t.Errorf("%d of 100 events", n)
+		}
+	})
+}
+
+func TestResync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		b.kubelet.questions()
+		b.runtime.questions()
+		b.pass(10 * time.Minute)
+		if n, resyncs := b.kubelet.questions(); n != 10 || resyncs != 10 {
+			t.Errorf("a healthy kubelet was asked %d times in 10 minutes, %d to resync", n, resyncs)
+		}
+		b.kubelet.ail()
+		b.kubelet.fire()
+		b.runtime.set(fails[cri.View](errors.New("connection refused")))
+		b.runtime.fire()
+		b.pass(time.Second)
+		b.kubelet.questions()
+		b.runtime.questions()
+		b.pass(10 * time.Minute)
+		if n, _ := b.kubelet.questions(); n != 60 {
+			t.Errorf("a kubelet that tells no changes was asked %d times in 10 minutes", n)
+		}
+		if n, _ := b.runtime.questions(); n != 60 {
+			t.Errorf("a runtime that is down was asked %d times in 10 minutes", n)
+		}
+	})
+}
+
+func TestIdleWakesSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Minute)
+		seen := b.pass(10 * time.Minute)
+		if len(seen) > 120 {
+			t.Errorf("%d observations of nothing in 10 minutes", len(seen))
+		}
+		for i := 1; i < len(seen); i++ {
+			if gap := seen[i].At.Sub(seen[i-1].At); gap > heartbeat {
+				t.Errorf("a gap of %s", gap)
+			}
+		}
+	})
+}
+
+func TestTransitionsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		up := b.lines.take()
+		for _, in := range []string{"manifest", "kubelet", "runtime", "log"} {
+			if strings.Count(up, "input is up\" input="+in) != 1 {
+				t.Errorf("%s: %s", in, up)
+			}
+		}
+		at := time.Now()
+		var n atomic.Int64
+		b.kubelet.set(func(context.Context) (*kubelet.View, error) {
+			return nil, fmt.Errorf("dial %d: %w", n.Add(1), kubelet.ErrUnauthorized)
+		})
+		b.log.mu.Lock()
+		b.log.err = errors.New("no such file")
+		b.log.mu.Unlock()
+		b.kubelet.fire()
+		b.log.fire()
+		o := b.last(b.pass(5 * time.Minute))
+		if s := o.Input(InputKubelet); s.Up || !s.Unauthorized || s.Since.Sub(at) > time.Second || s.LastSuccess.After(at) || n.Load() < 10 {
+			t.Errorf("kubelet: %+v after %d questions", s, n.Load())
+		}
+		if s := o.Input(InputLog); s.Up || s.Err != "no such file" {
+			t.Errorf("log: %+v", s)
+		}
+		if o.Kubelet == nil || o.Kubelet.Version != "v1.37.2" {
+			t.Errorf("the last view is not kept: %+v", o.Kubelet)
+		}
+		b.kubelet.set(says(&kubelet.View{}))
+		b.pass(time.Minute)
+		down := b.lines.take()
+		for _, line := range []string{"input is down\" input=kubelet", "input is down\" input=log", "input is up\" input=kubelet"} {
+			if strings.Count(down, line) != 1 {
+				t.Errorf("%q is not there once:\n%s", line, down)
+			}
+		}
+		if n := strings.Count(down, "\n"); n != 3 {
+			t.Errorf("%d lines:\n%s", n, down)
+		}
+	})
+}
+
+func TestSourcesNotReady(t *testing.T) {
+	for name, test := range map[string]struct {
+		view *kubelet.View
+		up   bool
+	}{
+		"with a view":    {&kubelet.View{Pods: []*corev1.Pod{}}, true},
+		"without a view": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.kubelet.set(func(context.Context) (*kubelet.View, error) {
+					return test.view, fmt.Errorf("kubelet pods: %w", kubelet.ErrSourcesNotReady)
+				})
+				b.run()
+				o := b.last(b.pass(time.Second))
+				if s := o.Input(InputKubelet); s.Up != test.up || !s.SourcesNotReady || (o.Kubelet != nil) != test.up {
+					t.Errorf("kubelet: %+v, view %v", s, o.Kubelet)
+				}
+			})
+		})
+	}
+}
+
+func TestNothingConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []*Observation
+		ended := make(chan error)
+		go func() {
+			ended <- New(Options{}).Run(ctx, func(o *Observation) { seen = append(seen, o) })
+		}()
+		time.Sleep(time.Minute + time.Second)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if len(seen) < 6 || len(seen) > 7 {
+			t.Errorf("%d observations in a minute", len(seen))
+		}
+		for _, s := range seen[0].Inputs {
+			if s != (InputState{Input: s.Input}) {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+// The run ends with its context, and nothing of it goes on: a synctest bubble fails when a goroutine is left.
+func TestRunEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.kubelet.set(hangs)
+		b.runtime.set(hangs)
+		b.run()
+		b.pass(100 * time.Millisecond)
+	})
+}
+
+func TestClip(t *testing.T) {
+	if s := clip(strings.Repeat("ö", 2000)); len(s) > messageLimit || !strings.HasSuffix(s, "ö…") {
+		t.Errorf("%d bytes, end %q", len(s), s[len(s)-8:])
+	}
+	if s := clip("short"); s != "short" {
+		t.Error(s)
+	}
+}
