@@ -234,6 +234,17 @@ func TestPlan(t *testing.T) {
 			{what: "refused, but db and log run", verdict: "invalid pod", running: Running{"default/db": "1", "default/log": "2"}, files: three, serves: "db=1 log=1",
 				problems: "default-web:ManifestRejected"},
 		},
+		"a list that another kubelet took is tried again without what runs": {
+			first,
+			{what: "accepted", verdict: "accepted", files: three, serves: "db=1 log=1 web=1"},
+			{what: "refused after a downgrade", verdict: "invalid pod", running: Running{"default/db": "1", "default/log": "2"}, files: three, serves: "db=1 log=1",
+				problems: "default-web:ManifestRejected"},
+		},
+		"a list of which all runs is left alone": {
+			first,
+			{what: "accepted", verdict: "accepted", files: three, serves: "db=1 log=1 web=1"},
+			{what: "refused", verdict: "invalid pod", running: Running{"default/db": "1", "default/log": "2", "default/web": "3"}, files: three, serves: "db=1 log=1 web=1"},
+		},
 		"a first list that is refused is tried pod by pod": {
 			first,
 			{what: "refused", verdict: "invalid pod", files: three, serves: "db=1", problems: "default-db:ListRejected default-log:ListRejected default-web:ListRejected node:ListRejected"},

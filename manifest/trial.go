@@ -31,9 +31,19 @@ func judge(prev *state, v Verdict, running Running) *state {
 		return s.endTrial()
 	}
 	suspects := s.suspects(running)
+	if len(suspects) == 0 {
+		// The kubelet took all of it before, so it is another kubelet now, an older one perhaps. What does
+		// not run is unproven again; what runs must not be put at risk to find out.
+		for key, e := range s.Entries {
+			if e.Served != nil && running[key] != e.Served.UID {
+				e.Accepted = nil
+			}
+		}
+		suspects = s.suspects(running)
+	}
 	switch len(suspects) {
 	case 0:
-		return s // nothing is unproven: plan cannot help, the status tells
+		return s // all of it runs: the status tells, and nothing is stopped
 	case 1:
 		s.refuse(suspects[0], v)
 		return s
