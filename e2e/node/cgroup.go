@@ -14,7 +14,10 @@ import (
 	"time"
 )
 
-const cgroupRoot = "/sys/fs/cgroup"
+const (
+	cgroupRoot   = "/sys/fs/cgroup"
+	pollInterval = 20 * time.Millisecond
+)
 
 // cgroup is the group, by that name in every hierarchy, that the kubelet, containerd, its shims and all pods
 // of a node live in. So whatever a node left can be found, by nothing but its name.

@@ -27,6 +27,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/programs"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/service"
 )
 
 const (
@@ -40,7 +41,7 @@ var shortBackoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 
 // A Node is a running node. Its methods are safe for concurrent use unless they say otherwise.
 type Node struct {
 	// Kubelet and Containerd can be stopped and started each for itself. The pods go on meanwhile.
-	Kubelet, Containerd *Service
+	Kubelet, Containerd *service.Service
 
 	options       Options
 	programs      programs.Programs
@@ -154,8 +155,8 @@ func (n *Node) start(ctx context.Context) error {
 	if n.connection, n.runtime, err = dialRuntime(n.path("containerd.sock")); err != nil {
 		return err
 	}
-	n.Containerd = &Service{name: "containerd", prepare: n.containerdCommand, ready: n.containerdReady, joined: group.join, logTail: n.LogTail}
-	n.Kubelet = &Service{name: "kubelet", prepare: n.kubeletCommand, ready: n.kubeletReady, joined: group.join, logTail: n.LogTail}
+	n.Containerd = service.New(service.Options{Name: "containerd", Command: n.containerdCommand, Started: group.join, Ready: n.containerdReady, Tail: n.LogTail})
+	n.Kubelet = service.New(service.Options{Name: "kubelet", Command: n.kubeletCommand, Started: group.join, Ready: n.kubeletReady, Tail: n.LogTail})
 	if err := n.Containerd.Start(ctx); err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func (n *Node) Close() error {
 	if n.closed.Swap(true) {
 		return nil
 	}
-	for _, s := range []*Service{n.Kubelet, n.Containerd} {
+	for _, s := range []*service.Service{n.Kubelet, n.Containerd} {
 		if s != nil {
 			s.Kill()
 		}

@@ -232,6 +232,9 @@ func TestNothingIsLeft(t *testing.T) {
 		if log, _ := os.ReadFile(n.KubeletLog().Path()); !bytes.Contains(log, []byte("CreatePodSandboxError")) {
 			err = errors.Join(err, errors.New("no sandbox failed"))
 		}
+		if links, _ := filepath.Glob("/var/log/containers/*_default_main-*"); len(links) < 2 {
+			err = errors.Join(err, fmt.Errorf("links to logs: %v", links))
+		}
 		return err
 	})
 	if during := machine(t); slices.Equal(during, before) {

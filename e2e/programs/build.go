@@ -84,7 +84,7 @@ func (b build) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.module
 	// These modules stand alone: no workspace and no flags of the user's apply.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	if b.static {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	}

@@ -90,7 +90,7 @@ func Ensure(ctx context.Context, progress io.Writer) (Programs, error) {
 	}
 	p.Images = filepath.Join(dir, "images.tar")
 
-	if key, err = sourceKey(module, "go.mod", "cmd/node", "node", "programs", "image"); err != nil {
+	if key, err = sourceKey(module, "go.mod", "cmd/node", "exporter", "image", "node", "programs", "service"); err != nil {
 		return Programs{}, err
 	}
 	dir, err = c.entry(ctx, "node-"+key, func(ctx context.Context, dir string) error {

@@ -34,12 +34,17 @@ func main() {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	if err := run(os.Args[1:], stop); err != nil {
 		fmt.Fprintln(os.Stderr, "testpod:", err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprint(os.Stderr, usage)
+		}
 		if code, ok := errors.AsType[exitCode](err); ok {
 			os.Exit(int(code))
 		}
 		os.Exit(2)
 	}
 }
+
+var errUsage = errors.New("no such thing to do")
 
 // exitCode is an error that asks for an exit code of its own.
 type exitCode int
@@ -48,7 +53,7 @@ func (c exitCode) Error() string { return "exit " + strconv.Itoa(int(c)) }
 
 func run(args []string, stop <-chan os.Signal) error {
 	if len(args) == 0 {
-		return errors.New("nothing to do\n" + usage)
+		return errUsage
 	}
 	verb, args := args[0], args[1:]
 	switch {
@@ -96,7 +101,7 @@ func run(args []string, stop <-chan os.Signal) error {
 	case verb == "get" && len(args) == 1:
 		return get(args[0])
 	}
-	return fmt.Errorf("no such thing to do: %q\n%s", os.Args[1:], usage)
+	return fmt.Errorf("%q: %w", os.Args[1:], errUsage)
 }
 
 func sleep(text string, stop <-chan os.Signal) error {

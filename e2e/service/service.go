@@ -1,4 +1,6 @@
-package node
+// Package service runs long-lived programs as children that can be stopped, killed, frozen and started again, and
+// that never outlive the process that started them.
+package service
 
 import (
 	"context"
@@ -18,22 +20,39 @@ const (
 	pollInterval = 20 * time.Millisecond
 )
 
-// A Service is one long-running program of the node: its kubelet or its containerd. It can be stopped and
-// started again on the same state; what it left running, as containerd its shims, goes on. It dies with the
-// process that started it, whichever way that ends.
+// Options describe a service.
+type Options struct {
+	Name string
+	// Command makes the command, at each start.
+	Command func() (*exec.Cmd, error)
+	// Started, when not nil, is told the new process before anything else happens.
+	Started func(pid int) error
+	// Ready returns nil once the service does what it is for.
+	Ready func(ctx context.Context) error
+	// Tail, when not nil, returns the end of the log, for the errors of Start.
+	Tail func() string
+}
+
+// A Service is one long-running program. It can be stopped and started again; what it left running goes on
+// meanwhile. It dies with the process that started it, whichever way that ends.
 type Service struct {
-	name string
-	// prepare makes the command, at each start; ready says whether it serves by now.
-	prepare func() (*exec.Cmd, error)
-	ready   func(ctx context.Context) error
-	// joined puts the process into the node's cgroup.
-	joined  func(pid int) error
-	logTail func() string
+	options Options
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd     // nil while it does not run
 	done chan struct{} // closed when cmd has ended
 	err  error         // how it ended
+}
+
+// New returns a service that does not run yet.
+func New(o Options) *Service {
+	if o.Started == nil {
+		o.Started = func(int) error { return nil }
+	}
+	if o.Tail == nil {
+		o.Tail = func() string { return "" }
+	}
+	return &Service{options: o}
 }
 
 // Start starts the service, if it does not run, and waits until it is ready to serve.
@@ -43,9 +62,9 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.running() {
 		return nil
 	}
-	cmd, err := s.prepare()
+	cmd, err := s.options.Command()
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.options.Name, err)
 	}
 	// A group of its own keeps the terminal's Ctrl-C from it: we stop it ourselves, in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -63,12 +82,12 @@ func (s *Service) Start(ctx context.Context) error {
 		close(done)
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.options.Name, err)
 	}
 	s.cmd, s.done = cmd, done
-	if err := s.joined(cmd.Process.Pid); err != nil {
+	if err := s.options.Started(cmd.Process.Pid); err != nil {
 		s.kill()
-		return fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.options.Name, err)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -76,16 +95,16 @@ func (s *Service) Start(ctx context.Context) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		unready := s.ready(ctx)
+		unready := s.options.Ready(ctx)
 		if unready == nil {
 			return nil
 		}
 		select {
 		case <-done:
-			return fmt.Errorf("%s ended at its start: %w\n%s", s.name, endedWith(s.err), s.logTail())
+			return fmt.Errorf("%s ended at its start: %w\n%s", s.options.Name, endedWith(s.err), s.options.Tail())
 		case <-ctx.Done():
 			s.kill()
-			return fmt.Errorf("%s: not ready: %w (%w)\n%s", s.name, unready, context.Cause(ctx), s.logTail())
+			return fmt.Errorf("%s: not ready: %w (%w)\n%s", s.options.Name, unready, context.Cause(ctx), s.options.Tail())
 		case <-tick.C:
 		}
 	}
@@ -115,6 +134,16 @@ func (s *Service) Kill() {
 	s.kill()
 }
 
+// Signal sends the process a signal, such as SIGHUP.
+func (s *Service) Signal(signal os.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running() {
+		return fmt.Errorf("%s does not run", s.options.Name)
+	}
+	return s.cmd.Process.Signal(signal)
+}
+
 // Running reports whether the service runs.
 func (s *Service) Running() bool {
 	s.mu.Lock()
@@ -133,19 +162,10 @@ func (s *Service) PID() int {
 }
 
 // Freeze stops the process as SIGSTOP does, so that it holds its sockets and answers nothing, until Thaw.
-func (s *Service) Freeze() error { return s.signal(syscall.SIGSTOP) }
+func (s *Service) Freeze() error { return s.Signal(syscall.SIGSTOP) }
 
 // Thaw ends Freeze.
-func (s *Service) Thaw() error { return s.signal(syscall.SIGCONT) }
-
-func (s *Service) signal(signal os.Signal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.running() {
-		return fmt.Errorf("%s does not run", s.name)
-	}
-	return s.cmd.Process.Signal(signal)
-}
+func (s *Service) Thaw() error { return s.Signal(syscall.SIGCONT) }
 
 func (s *Service) running() bool {
 	if s.cmd == nil {

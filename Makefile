@@ -1,0 +1,98 @@
+# Everything a developer does, and all that continuous integration does, is a target here. `make help` lists them.
+
+# Tools that run but are not part of the product, each at one version. The kubelet and containerd of the real node are
+# pinned with all that they are built from, in e2e/kubelet/go.mod and e2e/containerd/go.mod.
+STATICCHECK_VERSION := v0.8.2
+PROMTOOL_VERSION    := v0.316.0
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO          := go
+export GOWORK := off
+# The version comes from LDFLAGS; a clone that belongs to somebody else shall build too.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+# Programs that are built once and kept: promtool here, those of the node by e2e/programs.
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/staticpod-exporter/bin
+PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+# The commit's date and not the clock's: the same commit gives the same bytes.
+DATE     := $(shell git log -1 --format=%cd --date=format:%Y%m%d-%H:%M:%S 2>/dev/null || echo unknown)
+INFO     := github.com/prometheus/common/version
+LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION:v%=%) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) -X $(INFO).BuildDate=$(DATE)
+
+E2E_TIMEOUT  := 20m
+TEST_TIMEOUT := 10m
+
+.DEFAULT_GOAL := help
+.PHONY: build run node test unit e2e bench lint golden clean help requirements
+
+build: ## Build bin/staticpod-exporter.
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/staticpod-exporter ./cmd/staticpod-exporter
+
+bin/node: FORCE
+	@mkdir -p bin
+	@cd e2e && $(GO) build -trimpath -o ../bin/node ./cmd/node
+
+run: build bin/node ## See it work: a real node, three definitions of which one is broken, and what becomes of them. Root for the node; Ctrl-C ends it.
+	@bin/node run --exporter bin/staticpod-exporter
+
+node: bin/node ## Run a real node, a kubelet and a containerd on loopback, and print how to reach it. Needs root; Ctrl-C ends it.
+	@bin/node up $(NODE_FLAGS)
+
+test: lint unit bin/node ## What must pass: lint, unit tests with the race detector, and, where a node can run, the tests on the real node.
+	@if why=$$(bin/node check 2>&1); then \
+	  $(MAKE) --no-print-directory e2e; \
+	else \
+	  echo "make e2e, the tests on the real node, was not run. $$why"; \
+	fi
+
+unit: requirements $(PROMTOOL)
+	PROMTOOL=$(PROMTOOL) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'.
+	@bin/node build
+	cd e2e && $(GO) test -timeout $(E2E_TIMEOUT) -p 1 $(E2E_FLAGS) ./...
+
+bench: ## Run the benchmarks. BENCH_FLAGS are for go test: BENCH_FLAGS='-count 10'.
+	$(GO) test -run '^$$' -bench . -benchmem $(BENCH_FLAGS) ./...
+
+lint: ## Check format, go vet and staticcheck, of both modules.
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w is due for: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+	cd e2e && $(GO) vet ./... && $(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+
+golden: ## Write the golden files anew; then read the diff.
+	@packages=$$(grep -rl --include=*_test.go 'flag.Bool("update"' . | xargs -r -n1 dirname | sort -u | grep -v '^./e2e' || true); \
+	if [ -n "$$packages" ]; then $(GO) test $$packages -update; fi
+	git --no-pager diff --stat
+
+clean: ## Remove bin/, and take down what nodes left behind. The programs in the user's cache, minutes of building, stay.
+	@if [ -x bin/node ] && [ "$$(id -u)" = 0 ]; then bin/node down; fi
+	rm -rf bin
+	@if [ -d $(CACHE) ]; then echo "kept: $(CACHE)"; fi
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The tag leaves out service discovery, which promtool needs for none of what it does here.
+$(PROMTOOL):
+	@mkdir -p $(CACHE)
+	@echo "promtool $(PROMTOOL_VERSION): building, once (some minutes)"
+	@dir=$$(mktemp -d $(CACHE)/.new-XXXXXX) && trap 'rm -rf "$$dir"' EXIT && \
+	  GOBIN=$$dir $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION) && \
+	  mv $$dir/promtool $@
+
+# The race detector needs a C compiler. runc and the CNI plugins of the node are installed by bin/node.
+requirements:
+	@if ! command -v gcc >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing gcc: apt-get"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
+	fi
+
+FORCE:
