@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,22 +182,24 @@ func (c *Client) Close() error {
 // View returns the kubelet's static pods over the best transport that works: the Pods API, then HTTP. Without
 // resync, a watch that is open answers for the Pods API; with it, the kubelet is asked.
 //
-// The error wraps ErrSourcesNotReady when the kubelet says so, ErrUnauthorized when a transport refused the
-// exporter and no other worked. A nil View comes with every error.
+// The error wraps ErrUnauthorized when a transport refused the exporter and no other worked. It is
+// ErrSourcesNotReady, and nothing else, when the kubelet says so; then there is a View all the same if the
+// kubelet can be asked over HTTP, of the pods that it has so far. A nil View comes with every other error.
 func (c *Client) View(ctx context.Context, resync bool) (*View, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changed.noted()
 	pods, at, transport, err := c.pods(ctx, resync)
-	if err != nil {
+	if transport == "" {
 		return nil, err
 	}
 	v := &View{At: at, Transport: transport, Pods: pods}
 	v.Config, v.Version = c.describe(ctx)
-	return v, nil
+	return v, err
 }
 
-// pods asks the transports in order, those that failed lately after the others. c.mu is held.
+// pods asks the transports in order, those that failed lately after the others. The transport is that which
+// answered, "" for none. c.mu is held.
 func (c *Client) pods(ctx context.Context, resync bool) (pods []*corev1.Pod, at time.Time, transport string, err error) {
 	now := time.Now()
 	order := make([]*transported, 0, len(c.transports))
@@ -210,30 +213,35 @@ func (c *Client) pods(ctx context.Context, resync bool) (pods []*corev1.Pod, at 
 	if len(order) == 0 {
 		return nil, time.Time{}, "", errNoTransport
 	}
+	var notReady error
 	for i, t := range order {
 		var failure error
 		pods, at, failure = t.ask(ctx, resync, c.share(ctx, len(order)-i))
 		if failure == nil {
 			t.again = time.Time{}
 			if t.name != c.last {
-				c.log.Info("asking the kubelet", "transport", t.name, "before", c.last, "err", err)
+				c.log.Info("asking the kubelet", "transport", t.name, "before", c.last, "err", cmp.Or(err, notReady))
 				c.last = t.name
 			}
-			return pods, at, t.name, nil
+			return pods, at, t.name, notReady
 		}
 		failure = fmt.Errorf("kubelet %s: %w", t.name, failure)
-		if errors.Is(failure, ErrSourcesNotReady) {
-			return nil, time.Time{}, "", failure // it works, and the others cannot say better
-		}
-		t.again = now.Add(failedTransport)
-		if err == nil {
+		switch {
+		case errors.Is(failure, ErrSourcesNotReady):
+			notReady = failure // the transport works
+			continue
+		case err == nil:
 			err = failure
-		} else {
+		default:
 			err = fmt.Errorf("%w; %w", err, failure)
 		}
+		t.again = now.Add(failedTransport)
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if notReady != nil {
+		err = notReady
 	}
 	return nil, time.Time{}, "", err
 }

@@ -13,7 +13,8 @@ var (
 	// ErrUnauthorized is an answer of 401 or 403, a TLS handshake the kubelet ended, or a socket that may not
 	// be opened.
 	ErrUnauthorized = errors.New("kubelet does not authorize the exporter")
-	// ErrSourcesNotReady is a kubelet that has not yet seen all its pod sources.
+	// ErrSourcesNotReady is a kubelet that has not yet seen all its pod sources: what it does not list may
+	// still come.
 	ErrSourcesNotReady = errors.New("kubelet has not seen all its pod sources")
 )
 
