@@ -10,30 +10,42 @@ import (
 type fields struct {
 	at     time.Time // zero when the record does not say
 	msg    string
-	plain  bool // the message is an unstructured one: all that it says is in it
-	values []value
+	values [8]value
+	n      int // of values
 }
 
 type value struct{ key, text string }
 
 // get returns the value of a key, "" when there is none.
 func (f *fields) get(key string) string {
-	for _, v := range f.values {
-		if v.key == key {
-			return v.text
+	for i := range f.n {
+		if f.values[i].key == key {
+			return f.values[i].text
 		}
 	}
 	return ""
 }
 
-// mattering keys are the only ones decoded. In particular "header" is not: it carries tokens.
-func mattering(key []byte) bool {
-	switch string(key) {
-	case "path", "err", "pod", "podUID", "podName", "containerName", "reason", "message", "operation",
-		"source", "URL", "mode", "volumeName", "probeType", "output":
-		return true
+// put keeps a value. No record of the kubelet has more that matter than there is room for.
+func (f *fields) put(key, text string) {
+	if f.n < len(f.values) {
+		f.values[f.n] = value{key, text}
+		f.n++
 	}
-	return false
+}
+
+// mattering returns key if its value matters, else "". Only such values are decoded; in particular "header"
+// is none: it carries tokens.
+func mattering(key []byte) string {
+	for _, k := range [...]string{
+		"path", "err", "pod", "podUID", "podName", "containerName", "reason", "message", "operation",
+		"source", "URL", "mode", "volumeName", "probeType", "output",
+	} {
+		if string(key) == k {
+			return k
+		}
+	}
+	return ""
 }
 
 // epoch reads the time of a JSON record: milliseconds since 1970 with a fraction, as the kubelet writes

@@ -2,6 +2,7 @@ package kubeletlog
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -173,31 +174,35 @@ func (f *Follower) report(err error) {
 	}
 }
 
-// condense leaves out repeats of an event between its first and its last.
+// condense leaves out repeats of an event between its first and its last. It works in place.
 func condense(events []Event) []Event {
-	type key struct {
-		kind                                         Kind
-		path, namespace, pod, uid, container, reason string
-		message                                      string
-	}
 	type place struct{ first, last int }
-	places := make(map[key]*place, len(events)/4)
-	of := func(e *Event) key {
-		return key{e.Kind, e.Path, e.Namespace, e.Pod, e.UID, e.Container, e.Reason, e.Message}
-	}
+	seed := maphash.MakeSeed()
+	keys := make([]uint64, len(events))
+	places := make(map[uint64]place, len(events)/4)
 	for i := range events {
-		if p := places[of(&events[i])]; p != nil {
-			p.last = i
-		} else {
-			places[of(&events[i])] = &place{i, i}
+		e := &events[i]
+		var h maphash.Hash
+		h.SetSeed(seed)
+		for _, s := range [...]string{string(e.Kind), e.Path, e.Namespace, e.Pod, e.UID, e.Container, e.Reason, e.Message} {
+			h.WriteString(s)
+			h.WriteByte(0)
 		}
+		keys[i] = h.Sum64()
+		p, ok := places[keys[i]]
+		if !ok {
+			p.first = i
+		}
+		p.last = i
+		places[keys[i]] = p
 	}
-	kept := make([]Event, 0, pendingLimit/2)
+	kept := events[:0]
 	for i := range events {
-		if p := places[of(&events[i])]; i == p.first || i == p.last {
+		if p := places[keys[i]]; i == p.first || i == p.last {
 			kept = append(kept, events[i])
 		}
 	}
+	clear(events[len(kept):])
 	return kept
 }
 

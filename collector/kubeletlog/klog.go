@@ -14,30 +14,49 @@ import (
 // or, from an unstructured call, header and message alone. Something may stand before the header, such as
 // the prefix of syslog. The time has no year and no zone: it is the last such time in the zone of read that
 // is not after read.
-func decodeText(record []byte, read time.Time) (f fields, ok bool) {
+func (f *fields) decodeText(record []byte, read time.Time) (ok bool) {
 	first, _, _ := bytes.Cut(record, []byte("\n"))
 	body := textBody(first)
 	if body < 0 {
-		return f, false
+		return false
 	}
-	header := strings.Fields(string(record[:body-2]))
-	if len(header) < 4 {
-		return f, false
+	header := record[:body-2]
+	var word [4][]byte // the last four of the header
+	for i := len(word) - 1; i >= 0; i-- {
+		header = bytes.TrimRight(header, " ")
+		start := bytes.LastIndexByte(header, ' ') + 1
+		header, word[i] = header[:start], header[start:]
 	}
-	header = header[len(header)-4:]
-	if len(header[0]) != 5 || !strings.Contains("IWEF", header[0][:1]) {
-		return f, false
+	if len(word[0]) != 5 || bytes.IndexByte([]byte("IWEF"), word[0][0]) < 0 {
+		return false
 	}
-	f.at = yearless(header[0][1:]+" "+header[1], read)
+	f.at = yearless(word[0][1:], word[1], read)
 	rest := string(record[body:])
-	quoted, err := strconv.QuotedPrefix(rest)
-	if err != nil {
-		f.msg, f.plain = rest, true
-		return f, rest != ""
+	msg, quoted, ok := unquoteText(rest)
+	if !ok {
+		f.msg = rest
+		return rest != ""
 	}
-	f.msg, err = strconv.Unquote(quoted)
-	f.values = pairs(rest[len(quoted):])
-	return f, err == nil && f.msg != ""
+	f.msg = msg
+	f.pairs(rest[len(quoted):])
+	return f.msg != ""
+}
+
+// unquoteText reads a string in Go's quotes at the beginning of s and returns it with the raw text it was
+// written as.
+func unquoteText(s string) (text, raw string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		return "", "", false
+	}
+	if end := strings.IndexAny(s[1:], "\"\\\n") + 1; s[end] == '"' && end > 0 { // nothing is escaped
+		return s[1:end], s[:end+1], true
+	}
+	raw, err := strconv.QuotedPrefix(s)
+	if err != nil {
+		return "", "", false
+	}
+	text, err = strconv.Unquote(raw)
+	return text, raw, err == nil
 }
 
 // textBody returns where the message begins: after the first "] ", which ends the header.
@@ -52,17 +71,21 @@ func textBody(line []byte) int {
 // headerLimit is how far into a line klog's header may reach.
 const headerLimit = 256
 
-// yearless resolves "1122 14:38:27.064857". A time that lies ahead of read is one of the year before,
+// yearless resolves "1122" and "14:38:27.064857". A time that lies ahead of read is one of the year before,
 // unless it is so near that only the zones of writer and reader differ: then it is read itself.
-func yearless(text string, read time.Time) time.Time {
-	t, err := time.ParseInLocation("20060102 15:04:05.999999", "2000"+text, read.Location()) // 2000: a leap year
-	if err != nil {
+func yearless(date, clock []byte, read time.Time) time.Time {
+	if len(date) != 4 || len(clock) != len("14:38:27.064857") || clock[2] != ':' || clock[5] != ':' || clock[8] != '.' {
+		return time.Time{}
+	}
+	month, day := number(date[:2]), number(date[2:])
+	hour, minute, second, micro := number(clock[:2]), number(clock[3:5]), number(clock[6:8]), number(clock[9:])
+	if min(month-1, day-1, hour, minute, second, micro) < 0 || month > 12 || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}
 	}
 	for year := read.Year() + 1; year > read.Year()-9; year-- {
-		at := time.Date(year, t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), read.Location())
+		at := time.Date(year, time.Month(month), day, hour, minute, second, micro*1000, read.Location())
 		switch {
-		case at.Day() != t.Day(): // 29 February of another year
+		case at.Month() != time.Month(month): // no such day in that year
 		case !at.After(read):
 			return at
 		case at.Sub(read) <= 24*time.Hour:
@@ -72,21 +95,33 @@ func yearless(text string, read time.Time) time.Time {
 	return time.Time{}
 }
 
+// number reads digits alone, -1 when there is anything else.
+func number(digits []byte) int {
+	n := 0
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return -1
+		}
+		n = 10*n + int(d-'0')
+	}
+	return n
+}
+
 // pairs reads ` key=value …`. Only the keys that matter are decoded.
-func pairs(rest string) (values []value) {
+func (f *fields) pairs(rest string) {
 	for {
 		rest = strings.TrimLeft(rest, " \n")
 		key, after, ok := strings.Cut(rest, "=")
 		if !ok || strings.ContainsAny(key, " \n\"") {
-			return values
+			return
 		}
 		text, raw, ok := textValue(after)
 		if !ok {
-			return values
+			return
 		}
 		rest = after[len(raw):]
-		if mattering([]byte(key)) {
-			values = append(values, value{key, text})
+		if known := mattering([]byte(key)); known != "" {
+			f.put(known, text)
 		}
 	}
 }
@@ -96,12 +131,7 @@ func pairs(rest string) (values []value) {
 func textValue(s string) (text, raw string, ok bool) {
 	switch {
 	case strings.HasPrefix(s, `"`):
-		raw, err := strconv.QuotedPrefix(s)
-		if err != nil {
-			return "", "", false
-		}
-		text, err = strconv.Unquote(raw)
-		return text, raw, err == nil
+		return unquoteText(s)
 	case strings.HasPrefix(s, "<\n"):
 		var lines []string
 		for at := 2; at < len(s); {

@@ -1,22 +1,25 @@
 package kubeletlog
 
 import (
-	"bytes"
-	"context"
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// corpus is a log of about size bytes in which one line of every is a refused manifest; the others are what
-// a kubelet says at verbosity 2 to 4.
-func corpus(size, every int, text bool) []byte {
+// corpus writes a log of about size bytes in which one line of every is a refused manifest; the others are
+// what a kubelet says at verbosity 2 to 4. It returns the number of those lines and the size.
+func corpus(b *testing.B, path string, size, every int, text bool) (hits, written int) {
+	file, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
 	noise := []string{
 		`{"ts":%d.8572,"caller":"kubelet/kubelet.go:2788","msg":"SyncLoop (PLEG): event for pod","v":2,"pod":{"name":"web-%d","namespace":"default"},"event":{"ID":"7eda7b7ce88bfc0ba448c618366e52df","Type":"ContainerStarted","Data":"5d596893b400"}}`,
 		`{"ts":%d.8572,"caller":"kubelet/kubelet.go:3579","msg":"Creating a mirror pod for static pod","v":0,"pod":{"name":"web-%d","namespace":"default"}}`,
@@ -35,15 +38,20 @@ func corpus(size, every int, text bool) []byte {
 		}
 		hit = `E1122 14:38:27.064857   %d file.go:186] "Could not process manifest file" err="invalid pod: [spec.containers: Required value]" path="/etc/kubernetes/manifests/web-%d.yaml"`
 	}
-	var log bytes.Buffer
-	for i := 0; log.Len() < size; i++ {
+	log := bufio.NewWriter(file)
+	for i := 0; written < size; i++ {
 		format := noise[i%len(noise)]
 		if i%every == 0 {
 			format = hit
+			hits++
 		}
-		fmt.Fprintf(&log, format+"\n", 1795358307064+i, i%110)
+		n, _ := fmt.Fprintf(log, format+"\n", 1795358307064+i, i%110)
+		written += n
 	}
-	return log.Bytes()
+	if err := log.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	return hits, written
 }
 
 func cpu(who int) time.Duration {
@@ -64,34 +72,17 @@ func BenchmarkScan(b *testing.B) {
 	}{{"quiet-json", 1000, false}, {"noisy-json", 5, false}, {"quiet-text", 1000, true}, {"noisy-text", 5, true}} {
 		b.Run(test.name, func(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "kubelet.log")
-			log := corpus(128<<20, test.every, test.text)
-			if err := os.WriteFile(path, log, 0o644); err != nil {
-				b.Fatal(err)
-			}
-			want := bytes.Count(log, []byte("Could not process manifest file"))
-			b.SetBytes(int64(len(log)))
+			want, size := corpus(b, path, 128<<20, test.every, test.text)
+			b.SetBytes(int64(size))
 			var own, grep time.Duration
 			for b.Loop() {
 				f, err := Follow(Options{Path: path})
 				if err != nil {
 					b.Fatal(err)
 				}
-				ctx, cancel := context.WithCancel(b.Context())
-				var collector sync.WaitGroup
-				collector.Go(func() {
-					for ctx.Err() == nil {
-						select {
-						case <-f.Changed():
-							f.Drain()
-						case <-ctx.Done():
-						}
-					}
-				})
 				before := cpu(syscall.RUSAGE_SELF)
 				f.tail.pass(b.Context())
 				own += cpu(syscall.RUSAGE_SELF) - before
-				cancel()
-				collector.Wait()
 				_, stats, _ := f.Drain()
 				if stats.Events != uint64(want) {
 					b.Fatalf("%d events, want %d", stats.Events, want)
@@ -108,7 +99,7 @@ func BenchmarkScan(b *testing.B) {
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(grep)/float64(own), "x-grep")
-			b.ReportMetric(float64(b.N)*float64(len(log))/1e6/own.Seconds(), "MB/cpu-s")
+			b.ReportMetric(float64(b.N)*float64(size)/1e6/own.Seconds(), "MB/cpu-s")
 		})
 	}
 }

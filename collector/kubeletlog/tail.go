@@ -37,8 +37,9 @@ func newTail(path string, to *Follower) *tail {
 	if path == "" {
 		t.candidates = WellKnown()
 	}
+	var p parser
 	t.assembler = newAssembler(func(record []byte) {
-		if e, ok := Parse(record, t.read); ok {
+		if e, ok := p.parse(record, t.read); ok {
 			t.events = append(t.events, e)
 		}
 	})

@@ -13,7 +13,21 @@ const (
 	pathLimit    = 4 << 10 // as long as Linux allows
 	nameLimit    = 253     // as long as Kubernetes allows
 	failureLimit = 16      // of one sync error
+	sharedLimit  = 4 << 10 // a longer record is not kept in memory for the parts of it that an event holds
 )
+
+// detach copies what an event holds of its record.
+func (e *Event) detach() {
+	for _, s := range []*string{&e.Path, &e.Namespace, &e.Pod, &e.UID, &e.Container, &e.Reason, &e.Message} {
+		*s = strings.Clone(*s)
+	}
+	for i := range e.Failures {
+		f := &e.Failures[i]
+		for _, s := range []*string{&f.Action, &f.Target, &f.Reason, &f.Message} {
+			*s = strings.Clone(*s)
+		}
+	}
+}
 
 // clean bounds what an event holds and takes out what must not be kept.
 func (e *Event) clean() {
@@ -29,11 +43,39 @@ func (e *Event) clean() {
 	}
 }
 
-// words returns what may be kept of what the kubelet said.
+// words returns what may be kept of what the kubelet said. Nearly all it says needs nothing taken out, and
+// one look at its bytes tells so.
 func words(s string) string {
-	s = withoutURLSecrets(withoutCommands(withoutValues(withoutBody(s))))
+	var quoted, braced, slashed bool
+	plain := true
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\'' || c == '"' || c == '(' || c == '`':
+			quoted = true
+		case c == '{' || c == '[':
+			braced = true
+		case c == '/':
+			slashed = true
+		case !printed(c):
+			plain = false
+		}
+	}
+	if quoted || braced {
+		s = withoutValues(withoutBody(s))
+	}
+	if quoted {
+		s = withoutCommands(s)
+	}
+	if slashed {
+		s = withoutURLSecrets(s)
+	}
+	if plain && len(s) <= wordsLimit {
+		return s
+	}
 	return printable(s, wordsLimit)
 }
+
+func printed(c byte) bool { return c == '\n' || c == '\t' || (c >= ' ' && c < 0x7f) }
 
 // printable returns s as valid UTF-8 without control characters, at most limit bytes of it.
 func printable(s string, limit int) string {
@@ -47,17 +89,17 @@ func printable(s string, limit int) string {
 		}
 		s += "…"
 	}
-	plain := func(r rune) bool { return r == '\n' || r == '\t' || (r >= ' ' && r < 0x7f) }
-	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	s = strings.ToValidUTF8(s, "?")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && !plain(r) {
-			return '?'
+	for i := range len(s) {
+		if !printed(s[i]) {
+			return strings.Map(func(r rune) rune {
+				if unicode.IsControl(r) && r != '\n' && r != '\t' {
+					return '?'
+				}
+				return r
+			}, strings.ToValidUTF8(s, "?"))
 		}
-		return r
-	}, s)
+	}
+	return s
 }
 
 // withoutBody takes out the manifests that the kubelet quotes, and keeps what it says of them:
