@@ -96,10 +96,29 @@ func (f *findings) carry() {
 		if p.Reason == NotAccepted {
 			unknown = w.kubelet.configured && !w.kubelet.known
 		}
-		if unknown && !slices.ContainsFunc(f.problems, p.Same) {
+		if unknown && !f.refuted(p) && !slices.ContainsFunc(f.problems, p.Same) {
 			f.problems = append(f.problems, p)
 		}
 	}
+}
+
+// refuted reports whether the runtime knows better than a problem of old.
+func (f *findings) refuted(p manifest.Problem) bool {
+	if !f.r.world.runtime.fresh() {
+		return false
+	}
+	for i := range f.containers {
+		if c := &f.containers[i]; c.field() == p.Field {
+			return c.State == StateRunning && c.StartedAt.After(p.Since) && f.outlived(c)
+		}
+	}
+	switch p.Reason {
+	case SandboxFailed, VolumeMountFailed:
+		return f.surroundedSince(p.Since)
+	case AdmissionRejected, NodeShutdown, NotAccepted:
+		return slices.ContainsFunc(f.incarnation(), alive)
+	}
+	return false
 }
 
 // terminating reports whether the kubelet has given the pod up, so that its end is no problem of its own.

@@ -87,9 +87,10 @@ type Code struct {
 // Reasons returns every code there is, in the order in which they take the headline: of several problems
 // the one that comes first here explains the others.
 //
-// What keeps the pod from running as defined comes first, by stage. A duplicate comes after what is wrong
-// with the pod that runs, because it is about the one that does not. Then comes what a running pod suffers
-// from, then what explains that it does not run and is no fault, then what will hurt one day.
+// What keeps the pod from running as defined comes first, by stage. A kubelet that does not fetch and a
+// duplicate come after what is wrong with the pod that runs, because they are about what does not. Then comes
+// what a running pod suffers from, then what explains that it does not run and is no fault, then what will
+// hurt one day.
 func Reasons() []Code {
 	return []Code{
 		{KubeletUnauthorized, StageNode, manifest.Critical, "the kubelet refuses the exporter's credentials"},
@@ -109,7 +110,6 @@ func Reasons() []Code {
 
 		{manifest.ManifestRejected, StageDelivery, manifest.Critical, "the kubelet refused the definition"},
 		{manifest.ListRejected, StageDelivery, manifest.Critical, "the kubelet refused the whole list that the definition is in"},
-		{KubeletNotFetching, StageDelivery, manifest.Critical, "the kubelet does not fetch the list of static pods"},
 		{NotAccepted, StageDelivery, manifest.Critical, "the kubelet was given the definition and does not have the pod"},
 
 		{NodeShutdown, StageAdmission, manifest.Critical, "the node is shutting down"},
@@ -125,6 +125,7 @@ func Reasons() []Code {
 		{CrashLoopBackOff, StageRun, manifest.Critical, "a container exits again and again"},
 		{ContainerExited, StageRun, manifest.Critical, "a container that should run has exited"},
 
+		{KubeletNotFetching, StageDelivery, manifest.Critical, "the kubelet does not fetch the list of static pods"},
 		{manifest.DuplicateName, StageDefinition, manifest.Critical, "another definition has the name already"},
 		{manifest.CrossSourceDuplicate, StageDefinition, manifest.Critical, "a file and the served list define one name"},
 

@@ -41,6 +41,7 @@ type scene struct {
 	kubeletAt   time.Time // zero: now
 	noKubelet   bool      // it has never answered
 	noRuntime   bool
+	polls       bool // the kubelet fetches all the time
 }
 
 // empty is a node in serving mode on which nothing runs.
@@ -346,6 +347,9 @@ func (s *scene) look() *collector.Observation {
 // after lets time pass.
 func (s *scene) after(d time.Duration) *scene {
 	s.now = s.now.Add(d)
+	if s.polls {
+		s.fetch(s.now)
+	}
 	return s
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -60,6 +61,8 @@ func (t *Tracker) Restore(path string) error {
 	if s.Version != stateVersion {
 		return fmt.Errorf("status state %s: its version is %d and this program's %d", path, s.Version, stateVersion)
 	}
+	maps.DeleteFunc(s.Files, func(_ string, f *fileRefusal) bool { return f == nil })
+	maps.DeleteFunc(s.Words, func(_ string, w *podWords) bool { return w == nil })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.restored = &Snapshot{memory: memory{records: s.Status, latches: latches{
@@ -110,10 +113,9 @@ func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) er
 		var due <-chan time.Time
 		dirty, urgent := t.unsaved()
 		rest := saveInterval - time.Since(last)
-		switch {
-		case urgent, dirty && rest <= 0:
+		if urgent || dirty && rest <= 0 {
 			err := t.Save(path)
-			last = time.Now()
+			last, rest, dirty = time.Now(), saveInterval, err != nil
 			if failed := err != nil; failed != failing {
 				if failing = failed; failed {
 					log.Error("the state of the verdict cannot be saved", "err", err)
@@ -121,7 +123,8 @@ func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) er
 					log.Info("the state of the verdict is saved again")
 				}
 			}
-		case dirty:
+		}
+		if dirty {
 			due = time.After(rest)
 		}
 		select {
