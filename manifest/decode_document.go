@@ -84,20 +84,19 @@ func splitJSON(d document) []document {
 	}
 	var documents []document
 	decoder := json.NewDecoder(bytes.NewReader(d.text))
-	offset := 0
+	line, counted := d.line, 0 // line is that of the byte at counted
 	for {
-		var value json.RawMessage
-		err := decoder.Decode(&value)
-		rest := bytes.TrimSpace(d.text[offset:])
-		if len(rest) == 0 {
+		offset := int(decoder.InputOffset())
+		begin := offset + len(d.text[offset:]) - len(bytes.TrimLeft(d.text[offset:], " \t\r\n"))
+		if begin == len(d.text) {
 			return documents
 		}
-		line := d.line + bytes.Count(d.text[:bytes.Index(d.text[offset:], rest)+offset], []byte("\n"))
-		if err != nil {
-			return append(documents, document{text: rest, line: line})
+		line, counted = line+bytes.Count(d.text[counted:begin], []byte("\n")), begin
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return append(documents, document{text: d.text[begin:], line: line})
 		}
 		documents = append(documents, document{text: value, line: line})
-		offset = int(decoder.InputOffset())
 	}
 }
 

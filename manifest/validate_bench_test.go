@@ -3,8 +3,10 @@ package manifest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -28,18 +30,19 @@ func BenchmarkValidator(b *testing.B) {
 		}
 		v.Sweep()
 	}
-	parsing := testing.Benchmark(func(b *testing.B) {
-		for b.Loop() {
-			for _, file := range files {
-				var root yaml.Node
-				if err := yaml.Unmarshal(file, &root); err != nil {
-					b.Fatal(err)
-				}
+	parsing := time.Duration(math.MaxInt64) // the best of some rounds
+	for range 5 {
+		began := time.Now()
+		for _, file := range files {
+			var root yaml.Node
+			if err := yaml.Unmarshal(file, &root); err != nil {
+				b.Fatal(err)
 			}
 		}
-	})
+		parsing = min(parsing, time.Since(began))
+	}
 	perParsing := func(b *testing.B) {
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(parsing.NsPerOp()), "x-parsing")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(parsing), "x-parsing")
 	}
 	b.Run("new", func(b *testing.B) {
 		b.ReportAllocs()
