@@ -135,7 +135,7 @@ func (f *findings) ready() Condition {
 	if stopped, ok := f.stopped(); ok {
 		c.Reason, c.Message = f.cause(StageAdmission, StageStart, StageRun)
 		if c.Reason == "" {
-			c.Reason, c.Message = string(ContainerExited), stopped.Name+": "+stopped.ended()
+			c.Reason, c.Message = string(ContainerExited), stopped.ended()
 			if _, completed := f.found(Completed); completed {
 				c.Reason = string(Completed)
 			}

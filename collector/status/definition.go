@@ -49,15 +49,16 @@ func (r *round) staticPods() []*StaticPod {
 		return []*StaticPod{}
 	}
 	before := r.prev.memory.definitions
-	r.next.definitions = make(map[*manifest.Definition]*StaticPod, len(r.o.Manifest.Definitions))
+	r.next.definitions = make(map[*manifest.Definition]defined, len(r.o.Manifest.Definitions))
 	pods := make([]*StaticPod, 0, len(r.o.Manifest.Definitions))
 	for _, d := range r.o.Manifest.Definitions {
-		s := before[d]
-		if s == nil || s.Node != r.world.node {
-			s = newStaticPod(r.world.node, d)
+		known := before[d]
+		if known.pod == nil || known.pod.Node != r.world.node {
+			name := joinNode(d.Name, r.world.node)
+			known = defined{pod: newStaticPod(r.world.node, d), name: name, id: d.Namespace + "/" + name}
 		}
-		r.next.definitions[d] = s
-		pods = append(pods, s)
+		r.next.definitions[d] = known
+		pods = append(pods, known.pod)
 	}
 	slices.SortFunc(pods, func(a, b *StaticPod) int {
 		switch {

@@ -27,7 +27,7 @@ func (f *findings) judgeDrift() {
 	}
 	var ids []string
 	for _, s := range f.sandboxes {
-		if alive(s) && f.r.lost(s.UID) {
+		if alive(s) && !f.r.next.listed[s.UID] {
 			ids = append(ids, s.ID)
 		}
 	}
@@ -72,16 +72,6 @@ func (f *findings) judgeSandboxes() {
 		Message: fmt.Sprintf("%d sandboxes of the pod are ready, %s and %s among them", len(ready), ready[0].ID, ready[1].ID)})
 }
 
-// lost reports whether the kubelet, being well, does not have a pod.
-func (r *round) lost(uid string) bool {
-	for _, p := range r.next.pods {
-		if p.uid == uid {
-			return false
-		}
-	}
-	return true
-}
-
 // miss dates the pods that run and that the kubelet does not have. It learns nothing while either of them
 // does not answer, and lacking a definition is never proof (V8).
 func (r *round) miss() {
@@ -89,13 +79,9 @@ func (r *round) miss() {
 	if !w.kubelet.fresh() || w.sourcesNotReady || !w.runtime.fresh() {
 		return
 	}
-	listed := make(map[string]bool, len(r.next.pods))
-	for _, p := range r.next.pods {
-		listed[p.uid] = true
-	}
 	missing := map[string]time.Time{}
 	for _, s := range r.next.sandboxes {
-		if listed[s.UID] || !alive(s) {
+		if r.next.listed[s.UID] || !alive(s) {
 			continue
 		}
 		since, ok := r.next.missing[s.UID]

@@ -83,9 +83,10 @@ func (r *round) read() {
 	m := &r.next
 	if v := r.o.Kubelet; v != m.view {
 		before := m.podByKey
-		m.view, m.pods, m.podByKey = v, nil, nil
+		m.view, m.pods, m.podByKey, m.listed = v, nil, nil, nil
 		if v != nil {
 			m.pods, m.podByKey = make([]*podFacts, 0, len(v.Pods)), make(map[podKey]*podFacts, len(v.Pods))
+			m.listed = make(map[string]bool, len(v.Pods))
 			for _, p := range v.Pods {
 				key := podKey{string(p.UID), p.Namespace, p.Name}
 				f := before[key]
@@ -94,7 +95,7 @@ func (r *round) read() {
 						f = fresh
 					}
 				}
-				m.pods, m.podByKey[key] = append(m.pods, f), f
+				m.pods, m.podByKey[key], m.listed[f.uid] = append(m.pods, f), f, true
 			}
 		}
 	}
@@ -122,7 +123,11 @@ func sameSandbox(a, b *cri.Sandbox) bool {
 // join brings together what belongs to one static pod, and gives each its ID. The order of the inputs does
 // not matter.
 func (r *round) join() []*evidence {
-	j := joiner{round: r, keys: map[string]*evidence{}, byUID: map[string]*evidence{}}
+	n := len(r.next.pods)
+	if r.o.Manifest != nil {
+		n = max(n, len(r.o.Manifest.Definitions))
+	}
+	j := joiner{round: r, keys: make(map[subject]*evidence, n), byUID: make(map[string]*evidence, 2*n)}
 	j.definitions()
 	j.pods()
 	j.sandboxes()
@@ -143,14 +148,25 @@ func (r *round) join() []*evidence {
 	return all
 }
 
-// A joiner groups by namespace/name without the node's name, or the ID of a definition without a name.
+// A subject is what a status is about: a name without the node's, or the ID of a definition without one.
+type subject struct{ namespace, name string }
+
+func subjectOf(d *manifest.Definition) subject {
+	if d.Name == "" {
+		return subject{name: d.ID}
+	}
+	return subject{d.Namespace, d.Name}
+}
+
+// A joiner groups by subject. Most groups have one of each kind, which is then a slice of the whole list and
+// costs nothing; its capacity has the next one copied.
 type joiner struct {
 	*round
-	keys  map[string]*evidence
+	keys  map[subject]*evidence
 	byUID map[string]*evidence
 }
 
-func (j *joiner) group(key string) *evidence {
+func (j *joiner) group(key subject) *evidence {
 	e := j.keys[key]
 	if e == nil {
 		e = &evidence{}
@@ -159,24 +175,40 @@ func (j *joiner) group(key string) *evidence {
 	return e
 }
 
+// also appends the i-th of all to those of a group.
+func also[T any](group, all []T, i int) []T {
+	if len(group) == 0 {
+		return all[i : i+1 : i+1]
+	}
+	return append(group, all[i])
+}
+
 func (j *joiner) definitions() {
 	if j.o.Manifest == nil {
 		return
 	}
-	for _, d := range j.o.Manifest.Definitions {
-		e := j.group(d.Key())
-		e.definitions = append(e.definitions, d)
+	for i, d := range j.o.Manifest.Definitions {
+		e := j.group(subjectOf(d))
+		e.definitions = also(e.definitions, j.o.Manifest.Definitions, i)
 		if e.id == "" {
-			e.id = d.ID
-			if d.Name != "" {
-				e.namespace, e.name = d.Namespace, joinNode(d.Name, j.world.node)
-				e.id = d.Namespace + "/" + e.name
-			}
+			e.id, e.namespace, e.name = j.name(d)
 		}
 		if d.UID != "" && d.Name != "" && (d.Source == manifest.SourceHTTP || j.byUID[string(d.UID)] == nil) {
 			j.byUID[string(d.UID)] = e
 		}
 	}
+}
+
+// name is the ID of a definition's status, and its pod's namespace and name.
+func (j *joiner) name(d *manifest.Definition) (id, namespace, name string) {
+	if d.Name == "" {
+		return d.ID, "", ""
+	}
+	if w := j.prev.memory.definitions[d]; w.pod != nil && w.pod.Node == j.world.node {
+		return w.id, d.Namespace, w.name
+	}
+	name = joinNode(d.Name, j.world.node)
+	return d.Namespace + "/" + name, d.Namespace, name
 }
 
 func joinNode(name, node string) string {
@@ -187,40 +219,39 @@ func joinNode(name, node string) string {
 }
 
 func (j *joiner) pods() {
-	for _, p := range j.next.pods {
+	for i, p := range j.next.pods {
 		e := j.byUID[p.uid]
 		if e == nil {
-			e = j.group(p.namespace + "/" + j.bare(p.name, p.node))
+			e = j.group(subject{p.namespace, j.bare(p.name, p.node)})
 			j.byUID[p.uid] = e
 		}
-		e.pods = append(e.pods, p)
+		e.pods = also(e.pods, j.next.pods, i)
 		e.identify(p.namespace, p.name)
 	}
 }
 
 // identify names a static pod that has no definition to be seen: as it is called where it runs.
 func (e *evidence) identify(namespace, name string) {
-	if e.id == "" || len(e.definitions) == 0 && namespace+"/"+name < e.id {
-		e.namespace, e.name, e.id = namespace, name, namespace+"/"+name
+	if len(e.definitions) > 0 {
+		return
+	}
+	if id := namespace + "/" + name; e.id == "" || id < e.id {
+		e.namespace, e.name, e.id = namespace, name, id
 	}
 }
 
 // sandboxes takes those of pods that the kubelet has, and those that are alive. While the kubelet has never
 // answered a dead one counts too: its pod may be in a back-off.
 func (j *joiner) sandboxes() {
-	listed := make(map[string]bool, len(j.next.pods))
-	for _, p := range j.next.pods {
-		listed[p.uid] = true
-	}
-	for _, s := range j.next.sandboxes {
-		if !listed[s.UID] && !alive(s) && j.world.kubelet.known {
+	for i, s := range j.next.sandboxes {
+		if !j.next.listed[s.UID] && !alive(s) && j.world.kubelet.known {
 			continue
 		}
 		e := j.byUID[s.UID]
 		if e == nil {
-			e = j.group(s.Namespace + "/" + j.bare(s.Name, ""))
+			e = j.group(subject{s.Namespace, j.bare(s.Name, "")})
 		}
-		e.sandboxes = append(e.sandboxes, s)
+		e.sandboxes = also(e.sandboxes, j.next.sandboxes, i)
 		e.identify(s.Namespace, s.Name)
 	}
 }
@@ -228,13 +259,13 @@ func (j *joiner) sandboxes() {
 // files takes the refused ones to their definitions, by base name below the manifest directory.
 func (j *joiner) files() {
 	for base, f := range j.next.files {
-		e := j.keys["file:"+f.Path]
+		key := subject{name: "file:" + f.Path}
 		if d := j.fileByBase[base]; d != nil {
-			e = j.keys[d.Key()]
+			key = subjectOf(d)
 		}
-		if e == nil {
-			e = j.group("file:" + f.Path)
-			e.id = "file:" + f.Path
+		e := j.group(key)
+		if e.id == "" {
+			e.id = key.name
 		}
 		e.file = f
 	}

@@ -30,15 +30,22 @@ type memory struct {
 	view       *kubelet.View
 	pods       []*podFacts // in the order of view
 	podByKey   map[podKey]*podFacts
+	listed     map[string]bool // the UIDs of pods
 	runtime    *cri.View
 	sandboxes  []*cri.Sandbox // in the order of runtime
 	sandboxIDs map[string]*cri.Sandbox
 
-	// definitions are the wire forms of the last Set, by definition.
-	definitions map[*manifest.Definition]*StaticPod
+	// definitions are what was made of those of the last Set.
+	definitions map[*manifest.Definition]defined
 
 	// What has to be written changed when changes did, and at once when refusals did.
 	changes, refusals uint64
+}
+
+// defined is the wire form of a definition, and the names of its status and pod.
+type defined struct {
+	pod      *StaticPod
+	id, name string
 }
 
 // podKey tells apart what the kubelet may list under one UID by mistake.

@@ -382,7 +382,7 @@ func TestReasons(t *testing.T) {
 				c.LastTerminationState.Terminated = terminated(7, "Error", ago(8*time.Second))
 				return s
 			},
-			want: want{reason: CrashLoopBackOff, message: "back-off 5m0s restarting failed container=c; it exited with code 7", phase: "Running", since: ago(8 * time.Second),
+			want: want{reason: CrashLoopBackOff, message: "back-off 5m0s restarting failed container=c; container c exited with code 7", phase: "Running", since: ago(8 * time.Second),
 				conditions: "Valid=True Fetched=True Accepted=True Started=True Ready=False(CrashLoopBackOff) Current=True"},
 		},
 		"a container has exited": {

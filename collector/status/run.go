@@ -109,17 +109,15 @@ func (f *findings) outlived(c *container) bool {
 	return f.reached(c.StartedAt.Add(enough))
 }
 
-// ended says how a container ended last.
+// ended says how a container ended last. What its process left as a message is not repeated: it is the
+// author's and may hold anything.
 func (c *container) ended() string {
 	if !c.exit.known {
 		return ""
 	}
-	text := fmt.Sprintf("it exited with code %d", c.exit.code)
+	text := fmt.Sprintf("container %s exited with code %d", c.Name, c.exit.code)
 	if c.exit.reason != "" && c.exit.reason != "Error" {
 		text += " (" + c.exit.reason + ")"
-	}
-	if c.exit.message != "" {
-		text += ": " + c.exit.message
 	}
 	return text
 }

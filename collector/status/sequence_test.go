@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -888,6 +889,23 @@ func TestOldViewsProveNothing(t *testing.T) {
 			t.Errorf("container: %+v", c)
 		}
 	})
+}
+
+// What a process leaves behind when it ends may hold anything, and is nobody's business.
+func TestTerminationMessagesStayInside(t *testing.T) {
+	s := tell(t, running())
+	const secret = "postgres://user:hunter2@db"
+	s.exited("web", 1, "Error", s.now)
+	s.pods[0].Status.ContainerStatuses[0].State.Terminated.Message = secret
+	s.sandboxes[0].Containers[0].Message = secret
+	s.then(time.Second).is(web, ContainerExited)
+	c := s.waiting("web", "CrashLoopBackOff", "back-off 10s")
+	c.LastTerminationState.Terminated = terminated(1, "OOMKilled", s.now)
+	c.LastTerminationState.Terminated.Message = secret
+	s.then(time.Second).is(web, CrashLoopBackOff)
+	if strings.Contains(wire(t, s.last)+remembered(t, s.last), secret) {
+		t.Error("it is told")
+	}
 }
 
 func TestInfo(t *testing.T) {

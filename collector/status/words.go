@@ -187,16 +187,13 @@ func (r *round) forget() {
 	if len(r.next.words) == 0 {
 		return
 	}
-	known := make(map[string]bool, len(r.next.pods)+len(r.next.sandboxes))
-	for _, p := range r.next.pods {
-		known[p.uid] = true
-	}
+	known := make(map[string]bool, len(r.next.sandboxes))
 	for _, s := range r.next.sandboxes {
 		known[s.UID] = true
 	}
 	var gone []string
 	for uid, w := range r.next.words {
-		if !known[uid] && r.now.Sub(w.Last) > wordsLast {
+		if !known[uid] && !r.next.listed[uid] && r.now.Sub(w.Last) > wordsLast {
 			gone = append(gone, uid)
 		}
 	}
