@@ -36,14 +36,7 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		}
 		heard := c.listening.Swap(false)
-		switch {
-		case status.Code(err) == codes.Unimplemented:
-			wait = unimplementedWait
-		case heard && time.Since(opened) > mostWait:
-			wait = leastWait
-		default:
-			wait = min(2*wait, mostWait)
-		}
+		wait = pause(wait, err, heard && time.Since(opened) > mostWait)
 		if heard {
 			c.changed.fire() // the runtime may be gone, or have acted since
 		}
@@ -57,6 +50,18 @@ func (c *Client) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// pause is how long to wait after a stream ended, given how long that was the time before and whether the
+// stream had lasted.
+func pause(before time.Duration, err error, lasted bool) time.Duration {
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		return unimplementedWait
+	case lasted:
+		return leastWait
+	}
+	return min(2*before, mostWait)
 }
 
 // listen holds one event stream. It has a connection of its own, without instrumentation: a span would last

@@ -1,11 +1,15 @@
 package cri
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -170,4 +174,39 @@ type notifyingBuffer struct {
 func (n *notifyingBuffer) Write(p []byte) (int, error) {
 	defer func() { n.wrote <- struct{}{} }()
 	return n.lockedBuffer.Write(p)
+}
+
+func TestPause(t *testing.T) {
+	none := status.Error(codes.Unimplemented, "x")
+	for _, tc := range []struct {
+		before time.Duration
+		err    error
+		lasted bool
+		want   time.Duration
+	}{
+		{leastWait, io.EOF, false, 2 * leastWait},
+		{mostWait, io.EOF, false, mostWait},
+		{mostWait / 2 * 3 / 2, io.EOF, false, mostWait},
+		{mostWait, io.EOF, true, leastWait},
+		{leastWait, none, false, unimplementedWait},
+		{leastWait, fmt.Errorf("wrapped: %w", none), true, unimplementedWait},
+		{unimplementedWait, io.EOF, false, mostWait},
+	} {
+		if got := pause(tc.before, tc.err, tc.lasted); got != tc.want {
+			t.Errorf("after %v, %v, %v: %v, want %v", tc.before, tc.err, tc.lasted, got, tc.want)
+		}
+	}
+}
+
+// A stream on which nothing is said is one all the same.
+func TestRunInSilence(t *testing.T) {
+	m, path := newMachine(), socket(t)
+	m.start(t, path)
+	c := newClient(t, Options{Endpoint: "unix://" + path})
+	changed := c.Changed()
+	run(t, c)
+	await(t, changed, "change when the stream opens")
+	if !c.Healthy() {
+		t.Error("not healthy")
+	}
 }

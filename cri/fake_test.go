@@ -36,7 +36,8 @@ type machine struct {
 	live       chan *runtimeapi.ContainerEventResponse
 	subscribed chan struct{} // receives at each subscription
 
-	connections atomic.Int64 // open now
+	connections atomic.Int64  // open now
+	closed      chan struct{} // receives when one was closed
 	server      *grpc.Server
 	served      chan struct{}
 }
@@ -50,6 +51,7 @@ func newMachine() *machine {
 		calls:      make(map[string]int),
 		live:       make(chan *runtimeapi.ContainerEventResponse),
 		subscribed: make(chan struct{}, 100),
+		closed:     make(chan struct{}, 100),
 	}
 }
 
@@ -65,13 +67,13 @@ func socket(t testing.TB) string {
 
 type countedListener struct {
 	net.Listener
-	open *atomic.Int64
+	m *machine
 }
 
 type countedConn struct {
 	net.Conn
 	once sync.Once
-	open *atomic.Int64
+	m    *machine
 }
 
 func (l countedListener) Accept() (net.Conn, error) {
@@ -79,12 +81,15 @@ func (l countedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.open.Add(1)
-	return &countedConn{Conn: conn, open: l.open}, nil
+	l.m.connections.Add(1)
+	return &countedConn{Conn: conn, m: l.m}, nil
 }
 
 func (c *countedConn) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
+	c.once.Do(func() {
+		c.m.connections.Add(-1)
+		c.m.closed <- struct{}{}
+	})
 	return c.Conn.Close()
 }
 
@@ -100,7 +105,7 @@ func (m *machine) start(t testing.TB, path string) {
 	server, served := m.server, m.served
 	go func() {
 		defer close(served)
-		server.Serve(countedListener{listener, &m.connections})
+		server.Serve(countedListener{listener, m})
 	}()
 	t.Cleanup(m.stop)
 }

@@ -154,8 +154,14 @@ func TestTransports(t *testing.T) {
 		}
 	}
 	plain.set(func() { delete(plain.answers, "/pods") })
-	if v := view(t, c, true); v.Transport != "http" {
-		t.Errorf("transport %s", v.Transport)
+	refusals := secured.asked("/pods")
+	for range 2 {
+		if v := view(t, c, true); v.Transport != "http" {
+			t.Errorf("transport %s", v.Transport)
+		}
+	}
+	if n := secured.asked("/pods") - refusals; n != 1 {
+		t.Errorf("a transport that failed just now was asked %d times, when another one works again", n)
 	}
 	if n := strings.Count(out.String(), "asking the kubelet"); n != 6 {
 		t.Errorf("%d lines about it, want one at each change:\n%s", n, out.String())

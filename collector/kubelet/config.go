@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ func parseConfig(r io.Reader) (*Config, error) {
 		} `json:"kubeletconfig"`
 	}
 	if err := json.NewDecoder(r).Decode(&z); err != nil {
-		return nil, unquoted(err)
+		return nil, err
 	}
 	k := z.Kubelet
 	if k == nil {
@@ -64,17 +63,6 @@ func parseConfig(r io.Reader) (*Config, error) {
 		LoggingFormat:      k.Logging.Format,
 		LoggingVerbosity:   k.Logging.Verbosity,
 	}, nil
-}
-
-// unquoted keeps what an error says of the form of a document, and not what it quotes of it.
-func unquoted(err error) error {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s is of the wrong type", e.Field)
-	}
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("no JSON at byte %d", e.Offset)
-	}
-	return err
 }
 
 // version asks for the kubelet's version: its metrics have the whole of it, its status page the minor version
@@ -107,7 +95,7 @@ func parseStatusz(r io.Reader) (string, error) {
 		BinaryVersion string `json:"binaryVersion"`
 	}
 	if err := json.NewDecoder(r).Decode(&z); err != nil {
-		return "", unquoted(err)
+		return "", err
 	}
 	if z.BinaryVersion == "" {
 		return "", nil

@@ -169,14 +169,7 @@ func (p *podsAPI) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		switch {
-		case status.Code(err) == codes.Unimplemented:
-			wait = unimplementedWait
-		case began && time.Since(opened) > mostWait:
-			wait = leastWait
-		default:
-			wait = min(2*wait, mostWait)
-		}
+		wait = pause(wait, err, began && time.Since(opened) > mostWait)
 		if began {
 			p.changed.fire() // the kubelet may be gone, or events were lost
 		}
@@ -190,6 +183,18 @@ func (p *podsAPI) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// pause is how long to wait after a watch ended, given how long that was the time before and whether the watch
+// had lasted.
+func pause(before time.Duration, err error, lasted bool) time.Duration {
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		return unimplementedWait
+	case lasted:
+		return leastWait
+	}
+	return min(2*before, mostWait)
 }
 
 // watch holds one watch and keeps the state by it.

@@ -2,6 +2,8 @@ package kubelet
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"testing"
@@ -260,5 +262,27 @@ func TestSocketThatMayNotBeOpened(t *testing.T) {
 	c.socket.refused.Store(&denied)
 	if err := c.socket.explain(status.Error(codes.Unavailable, "x")); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestPause(t *testing.T) {
+	none := status.Error(codes.Unimplemented, "x")
+	for _, tc := range []struct {
+		before time.Duration
+		err    error
+		lasted bool
+		want   time.Duration
+	}{
+		{leastWait, io.EOF, false, 2 * leastWait},
+		{mostWait, io.EOF, false, mostWait},
+		{mostWait / 2 * 3 / 2, io.EOF, false, mostWait},
+		{mostWait, io.EOF, true, leastWait},
+		{leastWait, none, false, unimplementedWait},
+		{leastWait, fmt.Errorf("wrapped: %w", none), true, unimplementedWait},
+		{unimplementedWait, io.EOF, false, mostWait},
+	} {
+		if got := pause(tc.before, tc.err, tc.lasted); got != tc.want {
+			t.Errorf("after %v, %v, %v: %v, want %v", tc.before, tc.err, tc.lasted, got, tc.want)
+		}
 	}
 }
