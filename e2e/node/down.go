@@ -38,14 +38,26 @@ func Down(ctx context.Context) (removed []string, alive []Live, err error) {
 	return removed, alive, err
 }
 
-// Guard waits until in ends, as it does with the process that holds its other end, and takes down what that
-// process left.
-func Guard(ctx context.Context, in io.Reader) error {
+// Guard waits until in ends, as it does with the process that holds its other end, and takes down the node with
+// that cgroup, if that process left it.
+func Guard(ctx context.Context, in io.Reader, cgroup string) error {
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return err
 	}
-	_, _, err := Down(ctx)
-	return err
+	// A process that ends closes its files one by one: the lock on its record may outlive this pipe for a moment.
+	ctx, cancel := context.WithTimeout(ctx, downTimeout)
+	defer cancel()
+	for {
+		if _, err := os.Stat(recordPath(cgroup)); errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if _, _, err := Down(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // down removes everything there is of the node.

@@ -168,7 +168,7 @@ func (n *Node) start(ctx context.Context) error {
 
 // startGuard starts the process that takes the node down should this one end without doing so.
 func (n *Node) startGuard() error {
-	cmd := exec.Command(n.programs.Node, "guard")
+	cmd := exec.Command(n.programs.Node, "guard", n.lease.Cgroup)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -205,6 +205,9 @@ func (n *Node) Close() error {
 		n.client.CloseIdleConnections()
 	}
 	err := n.lease.down(context.Background())
+	if err != nil {
+		n.lease.file.Close() // the guard tries again
+	}
 	if n.guard != nil {
 		n.guardInput.Close()
 		if guardErr := n.guard.Wait(); guardErr != nil {

@@ -11,13 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	err = os.WriteFile(filepath.Join(n.ManifestDirectory(), "pod.yaml"), []byte(pod("left", "sleep", "1h")), 0o644)
-	fmt.Println(n.RuntimeEndpoint(), err)
+	fmt.Println(n.Directory(), n.Cgroup(), err)
 	io.Copy(io.Discard, os.Stdin) // until we are killed
 }
 
@@ -215,134 +212,5 @@ func TestClientCertificatesAndOtherPorts(t *testing.T) {
 	}
 	if tail := n.LogTail(); !strings.Contains(tail, "\nI") {
 		t.Errorf("the log is not in klog's format:\n%s", tail)
-	}
-}
-
-func TestNothingIsLeft(t *testing.T) {
-	before := machine(t)
-	n := start(t, node.Options{})
-	write(t, n, "host.yaml", pod("host", "sleep", "1h"))
-	write(t, n, "net.yaml", strings.Replace(pod("net", "sleep", "1h"), "hostNetwork: true", "volumes: [{name: memory, emptyDir: {medium: Memory}}]", 1))
-	write(t, n, "stubborn.yaml", pod("stubborn", "stubborn"))
-	await.Nil(t, "two running containers and a sandbox that fails", func(ctx context.Context) error {
-		all, err := n.Containers(ctx)
-		if err == nil && len(all) < 2 {
-			err = fmt.Errorf("containers: %v", all)
-		}
-		if log, _ := os.ReadFile(n.KubeletLog().Path()); !bytes.Contains(log, []byte("CreatePodSandboxError")) {
-			err = errors.Join(err, errors.New("no sandbox failed"))
-		}
-		if links, _ := filepath.Glob("/var/log/containers/*_default_main-*"); len(links) < 2 {
-			err = errors.Join(err, fmt.Errorf("links to logs: %v", links))
-		}
-		return err
-	})
-	if during := machine(t); slices.Equal(during, before) {
-		t.Fatal("what this test looks at does not show a running node")
-	}
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
-	}
-	compare(t, before, machine(t))
-}
-
-func TestNothingIsLeftByAProcessThatIsKilled(t *testing.T) {
-	before := machine(t)
-	owner := exec.Command(os.Args[0])
-	owner.Env = append(os.Environ(), crashVariable+"=1")
-	owner.Stderr = t.Output()
-	in, err := owner.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := owner.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := owner.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := make([]byte, 1024)
-	size, err := out.Read(said)
-	endpoint, failure, _ := strings.Cut(strings.TrimSpace(string(said[:size])), " ")
-	if err != nil || failure != "<nil>" {
-		t.Fatalf("the node's owner said %q, %v", said[:size], err)
-	}
-	await.Nil(t, "the pod", func(context.Context) error {
-		if !slices.ContainsFunc(machine(t), func(s string) bool { return strings.HasPrefix(s, "process /testpod sleep") }) {
-			return errors.New("does not run")
-		}
-		return nil
-	})
-	removed, alive, err := node.Down(t.Context())
-	if len(removed) != 0 || len(alive) != 1 || alive[0].Owner != owner.Process.Pid || err != nil {
-		t.Errorf("Down, while the owner lives: removed %v, left %v, %v", removed, alive, err)
-	}
-
-	owner.Process.Signal(syscall.SIGKILL)
-	owner.Wait()
-	await.Nil(t, "the guard", func(context.Context) error {
-		if _, err := os.Stat("/run/staticpod-exporter-node"); err == nil {
-			return fmt.Errorf("what is at %s is still there", endpoint)
-		}
-		return nil
-	})
-	await.Nil(t, "the guard's end", func(context.Context) error {
-		if after := machine(t); !slices.Equal(after, before) {
-			return fmt.Errorf("the machine before:\n%s\nand after:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
-		}
-		return nil
-	})
-}
-
-// machine lists what a node could leave on it.
-func machine(t *testing.T) []string {
-	t.Helper()
-	var all []string
-	for _, pattern := range []string{"/tmp/staticpod-node-*", "/sys/fs/cgroup/staticpod-*", "/sys/fs/cgroup/*/staticpod-*", "/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*",
-		"/run/netns/*", "/run/containerd*", "/run/mount", "/run/staticpod-exporter-node/*", "/var/lib/cni*", "/var/lib/kubelet*", "/var/log/containers*", "/var/log/pods*", "/opt/containerd*", "/opt/cni*"} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, paths...)
-	}
-	for _, name := range []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"} {
-		value, err := os.ReadFile("/proc/sys/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, name+"="+strings.TrimSpace(string(value)))
-	}
-	mounts, err := os.ReadFile("/proc/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all = append(all, slices.DeleteFunc(strings.Split(string(mounts), "\n"), func(line string) bool {
-		return !strings.Contains(line, "staticpod")
-	})...)
-	processes, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range processes {
-		if _, err := strconv.Atoi(p.Name()); err != nil {
-			continue
-		}
-		command, err := os.ReadFile(filepath.Join("/proc", p.Name(), "cmdline"))
-		line := string(bytes.ReplaceAll(command, []byte{0}, []byte(" ")))
-		if err == nil && (strings.HasPrefix(line, "/testpod") || strings.Contains(line, "containerd") || strings.Contains(line, "kubelet --") || strings.HasSuffix(line, "node guard ")) {
-			all = append(all, "process "+line)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-func compare(t *testing.T, before, after []string) {
-	t.Helper()
-	if !slices.Equal(after, before) {
-		t.Errorf("the machine before:\n%s\nand after:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
 }

@@ -52,7 +52,7 @@ func HostKubelet() (string, bool) {
 			continue
 		}
 		name, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
-		if err != nil || ours(pid) {
+		if err != nil || zombie(pid) || ours(pid) {
 			continue
 		}
 		switch command := strings.TrimSpace(string(name)); command {
@@ -68,8 +68,13 @@ func HostKubelet() (string, bool) {
 	return "", false
 }
 
-// ours reports whether the process belongs to a node of this package.
+// ours reports whether the process belongs to a node of this package. One that just started has not joined its
+// cgroup, and one that just ended has left it.
 func ours(pid int) bool {
-	groups, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	if program, err := os.Readlink(filepath.Join(dir, "exe")); err == nil && strings.Contains(program, "/staticpod-exporter/bin/kubelet-") {
+		return true
+	}
+	groups, err := os.ReadFile(filepath.Join(dir, "cgroup"))
 	return err == nil && strings.Contains(string(groups), ":/"+cgroupPrefix)
 }

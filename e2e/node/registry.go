@@ -58,7 +58,7 @@ func register(r record) (*lease, error) {
 			return nil, err
 		}
 	}
-	path := filepath.Join(registry, r.Cgroup+".node")
+	path := recordPath(r.Cgroup)
 	if err := writeJSON(path, r); err != nil {
 		return nil, err
 	}
@@ -136,6 +136,8 @@ func abandoned() (left []*lease, alive []record, err error) {
 	}
 	return left, alive, nil
 }
+
+func recordPath(cgroup string) string { return filepath.Join(registry, cgroup+".node") }
 
 func records() ([]string, error) { return filepath.Glob(filepath.Join(registry, "*.node")) }
 

@@ -70,7 +70,7 @@ func (b build) run(ctx context.Context, dir string, progress io.Writer) error {
 		case <-said:
 			done = true
 		case <-tick.C:
-			fmt.Fprintf(progress, "%s: %d of at most %d packages compiled, %s\n", b.what, compiled.Load(), total, time.Since(began).Round(time.Second))
+			fmt.Fprintf(progress, "%s: %d of %d packages compiled (fewer when some were already), %s\n", b.what, compiled.Load(), total, time.Since(began).Round(time.Second))
 		}
 	}
 	if err := cmd.Wait(); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second
+	startTimeout = 3 * time.Minute // on a machine that is busy with other things
 	stopTimeout  = 10 * time.Second
 	pollInterval = 20 * time.Millisecond
 )

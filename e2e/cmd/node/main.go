@@ -64,8 +64,11 @@ func command(ctx context.Context, args []string, out, progress io.Writer) error 
 			fmt.Fprintf(out, "left alone: the node in %s, which process %d runs\n", n.Directory, n.Owner)
 		}
 		return err
-	case "guard":
-		return node.Guard(context.WithoutCancel(ctx), os.Stdin)
+	case "guard": // of a node that another process runs; nobody calls it by hand
+		if len(args) != 2 {
+			return errors.New("guard what?")
+		}
+		return node.Guard(context.WithoutCancel(ctx), os.Stdin, args[1])
 	case "help", "-h", "--help":
 		fmt.Fprint(out, usage)
 		return nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/programs"
 )
 
 // samples are three definitions, of which one is broken.
@@ -36,13 +37,13 @@ const (
 
 // scene is what there is to show, by what this machine allows.
 type scene struct {
-	directory string // of all below, removed at the end
-	pods      string // the definitions; "" when the machine's own are shown
-	token     string
-	manifest  string // manifest.listen
-	node      *node.Node
-	options   exporter.Options
-	settled   func(statuses map[string]exporter.Status) error
+	node     *node.Node // nil when there is none of ours
+	parent   string     // where the exporter's directory goes; "" is the machine's temporary one
+	manifest string     // manifest.listen; "" observes
+	token    string     // of the kubelet, for that
+	pods     string     // the directory of the samples; "" when the machine's own pods are shown
+	options  exporter.Options
+	settled  func(statuses map[string]exporter.Status) error
 }
 
 // run shows the exporter at work: on a node of its own, as an observer of the machine's kubelet, or, where
@@ -61,76 +62,91 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 			l.Close()
 		}
 	}
-	if s.directory, err = os.MkdirTemp("", "staticpod-run-*"); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(s.directory)) }()
-	log, err := os.Create(filepath.Join(s.directory, "exporter.log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	s.options.Log, s.options.StateDirectory = log, filepath.Join(s.directory, "state")
-
-	found, own := node.HostKubelet()
-	unable := node.Check()
-	switch {
-	case own:
+	if found, ok := node.HostKubelet(); ok {
 		fmt.Fprintf(progress, "This machine has a kubelet of its own (%s): the exporter observes it, and feeds it nothing.\n", found)
 		if os.Geteuid() != 0 {
 			fmt.Fprintln(progress, "Without root it may not read the kubelet's and the runtime's sockets nor all of their files: expect inputs that are down.")
 		}
 		s.settled = settledAnyhow
-	case unable != nil:
+		return s.show(ctx, out, progress)
+	}
+
+	s.token = rand.Text()
+	if s.manifest, err = exporter.FreeAddress(); err != nil {
+		return err
+	}
+	if unable := s.startNode(ctx, progress); ctx.Err() != nil {
+		return nil
+	} else if unable != nil {
 		fmt.Fprintf(progress, "No node: %v.\nThe exporter serves and judges three sample definitions all the same; no kubelet fetches them.\n", unable)
 		if os.Geteuid() != 0 {
 			fmt.Fprintln(progress, "As root, this command starts a real kubelet and containerd on loopback and shows these definitions run.")
 		}
 		s.settled = settledWithoutNode
-		if err := s.feed(); err != nil {
-			return err
-		}
-	default:
-		s.settled = settledOnNode
-		if err := s.feed(); err != nil {
-			return err
-		}
-		began := time.Now()
-		s.node, err = node.Start(ctx, node.Options{
-			ManifestURL: "http://" + s.manifest + "/pods", ManifestURLHeader: map[string][]string{"Authorization": {"Bearer " + s.token}}, Progress: progress,
-		})
-		if err != nil {
-			return err
-		}
-		defer func() {
-			fmt.Fprintln(progress, "taking the node down")
-			err = errors.Join(err, s.node.Close())
-		}()
-		fmt.Fprintf(progress, "The node %s is up (%s).\n", s.node.Name(), time.Since(began).Round(100*time.Millisecond))
-		s.options.Flags = exporter.NodeFlags(s.node)
+		return s.show(ctx, out, progress)
 	}
-	if s.manifest != "" {
-		s.options.Manifest = s.manifest
-		s.options.Flags = append(s.options.Flags, "--manifest.files="+s.pods+"/*.yaml", "--manifest.token-file="+filepath.Join(s.directory, "token"))
-	}
+	defer func() {
+		fmt.Fprintln(progress, "taking the node down")
+		err = errors.Join(err, s.node.Close())
+	}()
+	s.parent = s.node.Directory() // and goes with it, also when this process is killed
+	s.settled = settledOnNode
+	s.options.Flags = append(s.options.Flags, exporter.NodeFlags(s.node)...)
 	return s.show(ctx, out, progress)
 }
 
-// feed lays out the samples, and where the kubelet is to fetch them.
-func (s *scene) feed() (err error) {
-	s.pods, s.token = filepath.Join(s.directory, "pods.d"), rand.Text()
-	if s.manifest, err = exporter.FreeAddress(); err != nil {
+// startNode starts the node that is to run the samples, or says why it cannot.
+func (s *scene) startNode(ctx context.Context, progress io.Writer) error {
+	if err := node.Check(); err != nil {
 		return err
 	}
+	built, err := programs.Ensure(ctx, progress)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	s.node, err = node.Start(ctx, node.Options{
+		Programs: built, Progress: progress,
+		ManifestURL: "http://" + s.manifest + "/pods", ManifestURLHeader: map[string][]string{"Authorization": {"Bearer " + s.token}},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "The node %s is up (%s).\n", s.node.Name(), time.Since(began).Round(100*time.Millisecond))
+	return nil
+}
+
+// feed lays out the samples below dir, and tells the exporter to serve them.
+func (s *scene) feed(dir string) error {
 	content, err := fs.Sub(samples, "samples")
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.CopyFS(s.pods, content), os.WriteFile(filepath.Join(s.directory, "token"), []byte(s.token), 0o600))
+	s.pods = filepath.Join(dir, "pods.d")
+	token := filepath.Join(dir, "token")
+	s.options.Manifest = s.manifest
+	s.options.Flags = append(s.options.Flags, "--manifest.files="+s.pods+"/*.yaml", "--manifest.token-file="+token)
+	return errors.Join(os.CopyFS(s.pods, content), os.WriteFile(token, []byte(s.token), 0o600))
 }
 
 // show runs the exporter, prints what it says of every pod, and prints it again when that changes.
-func (s *scene) show(ctx context.Context, out, progress io.Writer) error {
+func (s *scene) show(ctx context.Context, out, progress io.Writer) (err error) {
+	dir, err := os.MkdirTemp(s.parent, "staticpod-run-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if s.manifest != "" {
+		if err := s.feed(dir); err != nil {
+			return err
+		}
+	}
+	log, err := os.Create(filepath.Join(dir, "exporter.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.options.Log, s.options.StateDirectory = log, filepath.Join(dir, "state")
 	e, err := exporter.New(s.options)
 	if err != nil {
 		return err
@@ -138,7 +154,7 @@ func (s *scene) show(ctx context.Context, out, progress io.Writer) error {
 	defer e.Stop(context.WithoutCancel(ctx))
 	began := time.Now()
 	if err := e.Start(ctx); err != nil {
-		return s.explain(ctx, err)
+		return explain(ctx, err, log)
 	}
 	var last string
 	for tick := time.NewTicker(redrawPeriod / 10); ; {
@@ -157,7 +173,7 @@ func (s *scene) show(ctx context.Context, out, progress io.Writer) error {
 		}
 		if now := versions(statuses); last != "" && now != last && statuses != nil {
 			if err := s.draw(ctx, e, statuses, out); err != nil {
-				return s.explain(ctx, err)
+				return explain(ctx, err, log)
 			}
 			if last == "nothing" {
 				s.address(e, out)
@@ -170,7 +186,7 @@ func (s *scene) show(ctx context.Context, out, progress io.Writer) error {
 		case <-tick.C:
 		}
 		if !e.Running() {
-			return s.explain(ctx, errors.New("the exporter ended"))
+			return explain(ctx, errors.New("the exporter ended"), log)
 		}
 	}
 }
@@ -221,15 +237,15 @@ func (s *scene) address(e *exporter.Exporter, out io.Writer) {
 }
 
 // explain adds to an error what the exporter logged. Being interrupted is no error.
-func (s *scene) explain(ctx context.Context, err error) error {
+func explain(ctx context.Context, err error, log *os.File) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	log, readErr := os.ReadFile(filepath.Join(s.directory, "exporter.log"))
+	said, readErr := os.ReadFile(log.Name())
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	return fmt.Errorf("%w; its log ends:\n%s", err, log[max(0, len(log)-4<<10):])
+	return fmt.Errorf("%w; its log ends:\n%s", err, said[max(0, len(said)-4<<10):])
 }
 
 // versions tells one state of the table from another.
