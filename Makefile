@@ -28,7 +28,7 @@ E2E_TIMEOUT  := 20m
 TEST_TIMEOUT := 10m
 
 .DEFAULT_GOAL := help
-.PHONY: build run node test unit e2e bench lint golden clean help requirements
+.PHONY: build run node test unit e2e oracle bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -44,7 +44,7 @@ run: build bin/node ## See it work: a real node, three definitions of which one 
 node: bin/node ## Run a real node, a kubelet and a containerd on loopback, and print how to reach it. Needs root; Ctrl-C ends it.
 	@bin/node up $(NODE_FLAGS)
 
-test: lint unit bin/node ## What must pass: lint, unit tests with the race detector, and, where a node can run, the tests on the real node.
+test: lint unit oracle bin/node ## What must pass: lint, unit tests with the race detector, and, where a node can run, the tests on the real node.
 	@if why=$$(bin/node check 2>&1); then \
 	  $(MAKE) --no-print-directory e2e; \
 	else \
@@ -57,6 +57,9 @@ unit: requirements $(PROMTOOL)
 e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'.
 	@bin/node build
 	cd e2e && $(GO) test -timeout $(E2E_TIMEOUT) -p 1 $(E2E_FLAGS) ./...
+
+oracle: ## Compare our verdicts with those of the kubelet's own code, over thousands of documents. No root needed.
+	cd e2e/oracle && $(GO) test -timeout $(TEST_TIMEOUT) ./...
 
 bench: ## Run the benchmarks. BENCH_FLAGS are for go test: BENCH_FLAGS='-count 10'.
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCH_FLAGS) ./...
