@@ -83,6 +83,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 			fmt.Fprintln(progress, "As root, this command starts a real kubelet and containerd on loopback and shows these definitions run.")
 		}
 		s.settled = settledWithoutNode
+		// Nothing runs here, and nobody could tell the exporter so: without this it would hold its first
+		// list back, lest a pod run whose definition is the broken one.
+		s.options.Flags = append(s.options.Flags, "--allow-mass-removal")
 		return s.show(ctx, out, progress)
 	}
 	defer func() {
