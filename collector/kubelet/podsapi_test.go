@@ -230,6 +230,7 @@ func TestPodsAPIErrors(t *testing.T) {
 	if err := errOf(c.View(t.Context(), true)); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("hung: %v", err)
 	}
+	c.timeout = defaultTimeout
 	for _, code := range []codes.Code{codes.PermissionDenied, codes.Unauthenticated} {
 		k.set(func() { k.hangs["ListPods"], k.refusal = false, status.Error(code, "no") })
 		if err := errOf(c.View(t.Context(), true)); !errors.Is(err, ErrUnauthorized) {
