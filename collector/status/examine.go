@@ -139,7 +139,7 @@ func (f *findings) fill() {
 	if d := f.definition(); d != nil {
 		s.Definition = DefinitionRef{ID: d.ID, Version: d.Version, Source: d.Source, Path: d.Path, Hash: d.Hash}
 	} else if f.file != nil {
-		s.Definition = DefinitionRef{Source: manifest.SourceFile, Path: f.file.Path}
+		s.Definition = DefinitionRef{ID: f.id, Source: manifest.SourceFile, Path: f.file.Path}
 	}
 	s.Phase = f.phase()
 	s.Stale = r.world.stale != ""

@@ -664,3 +664,14 @@ func TestCodes(t *testing.T) {
 		t.Errorf("%d codes are counted, %d exist", len(total), len(seen))
 	}
 }
+
+// A file that only the kubelet can see is told apart from the node by the ID of its definition, in metrics too.
+func TestDefinitionOfAFileThatOnlyTheKubeletSees(t *testing.T) {
+	s := empty()
+	s.say(kubeletlog.Event{Kind: kubeletlog.ManifestRefused, Path: "/host/manifests/bad.yaml", Message: "no pod"})
+	const id = "file:/host/manifests/bad.yaml"
+	st := find(t, Derive(nil, s.look()), id)
+	if want := (DefinitionRef{ID: id, Source: manifest.SourceFile, Path: "/host/manifests/bad.yaml"}); st.Spec.Definition != want {
+		t.Errorf("definition %+v, want %+v", st.Spec.Definition, want)
+	}
+}
