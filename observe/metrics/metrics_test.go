@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and generated tables")
@@ -246,6 +247,15 @@ func TestBounded(t *testing.T) {
 		if got := bounded(value); len(got) > maxLabel || !strings.HasSuffix(got, "…") {
 			t.Errorf("bounded(%d bytes) = %d bytes", len(value), len(got))
 		}
+	}
+}
+
+// Which files of its own directory the kubelet refuses, the store cannot know.
+func TestRejectionsOfTheKubelet(t *testing.T) {
+	s := sick()
+	s.ProblemsTotal = map[manifest.Reason]uint64{manifest.ManifestRejected: 3}
+	if got := exposition(t, observed(s), expfmt.TypeTextPlain); !bytes.Contains(got, []byte("staticpod_manifest_rejections_total{stage=\"kubelet\"} 3\n")) {
+		t.Error("the kubelet's refusals are not counted")
 	}
 }
 

@@ -21,7 +21,7 @@ func nodePart(s *status.Snapshot) *part {
 	p.problemCounts(s.ProblemsTotal)
 	p.inputs(s.Inputs)
 	if s.Observation != nil {
-		p.observation(s.Observation)
+		p.observation(s.Observation, s.ProblemsTotal[manifest.ManifestRejected])
 	}
 	return p
 }
@@ -62,7 +62,9 @@ func (p *part) inputs(states []collector.InputState) {
 	}
 }
 
-func (p *part) observation(o *collector.Observation) {
+// observation renders what the inputs count themselves; refused is how often the kubelet was met refusing one
+// definition. The store knows only of those that it served: of files in the kubelet's directory the log tells.
+func (p *part) observation(o *collector.Observation, refused uint64) {
 	if o.Input(collector.InputLog).Configured {
 		p.add(logLines, float64(o.LogStats.Lines))
 		p.add(logBytes, float64(o.LogStats.Bytes))
@@ -77,6 +79,7 @@ func (p *part) observation(o *collector.Observation) {
 	p.flag(configLastReload, set.LastReload)
 	rejections := map[string]uint64{"kubelet": 0, "validation": 0}
 	maps.Copy(rejections, set.Rejections)
+	rejections["kubelet"] = max(rejections["kubelet"], refused)
 	for _, stage := range slices.Sorted(maps.Keys(rejections)) {
 		p.add(manifestRejections, float64(rejections[stage]), label("stage", stage))
 	}
