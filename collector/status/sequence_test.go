@@ -841,13 +841,21 @@ func TestJoins(t *testing.T) {
 		}
 	})
 	t.Run("a cross-source duplicate is of the pod that runs", func(t *testing.T) {
-		for range 20 { // whatever the order of maps
-			s := observing()
-			d := s.define("web", manifest.SourceHTTP)
-			s.accept(d)
+		for _, runs := range []manifest.Source{manifest.SourceFile, manifest.SourceHTTP} {
+			s := empty()
+			for _, source := range []manifest.Source{manifest.SourceFile, manifest.SourceHTTP} {
+				d := s.define("web", source)
+				if source == runs {
+					s.run(d)
+				} else {
+					s.accept(d)
+				}
+			}
+			s.serve()
+			s.fetch(noon)
 			st := find(t, Derive(nil, s.look()), web)
-			if st.Spec.Definition.Source != manifest.SourceFile || st.Spec.Pod.UID != string(s.definitions[0].UID) || !st.Spec.Ready {
-				t.Fatalf("spec: %+v", st.Spec)
+			if st.Spec.Definition.Source != runs || st.Spec.Pod.UID != string(uidOf("web"+string(runs))) || !st.Spec.Ready {
+				t.Errorf("%s runs: %+v", runs, st.Spec)
 			}
 		}
 	})

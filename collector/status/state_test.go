@@ -152,6 +152,19 @@ func TestRestart(t *testing.T) {
 		s.pods, s.sandboxes = running().pods, running().sandboxes
 		s.then(time.Second).is(web, "")
 	})
+	t.Run("with the kubelet down, it is down since then", func(t *testing.T) {
+		s := tell(t, running())
+		since := s.now
+		s.down(collector.InputKubelet, since, "connection refused")
+		s.then(time.Hour).is(web, KubeletDown)
+		s.restart()
+		s.down(collector.InputKubelet, s.now, "connection refused")
+		for _, id := range []string{web, NodeID} {
+			if have := s.then(time.Second).is(id, KubeletDown).Spec.Since; !have.Equal(since) {
+				t.Errorf("%s since %s, want %s", id, have, since)
+			}
+		}
+	})
 	t.Run("what is gone is forgotten", func(t *testing.T) {
 		s := tell(t, running())
 		s.restart()
