@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
@@ -53,7 +54,11 @@ func (r *round) nodeProblems() []manifest.Problem {
 func (r *round) inputProblems() []manifest.Problem {
 	var problems []manifest.Problem
 	add := func(reason manifest.Reason, s collector.InputState) {
-		problems = append(problems, manifest.Problem{Reason: reason, Message: s.Err, Since: s.Since})
+		p := manifest.Problem{Reason: reason, Message: s.Err, Since: s.Since}
+		if s.Up { // it answers, but not as it should: since when, it does not say
+			p.Message, p.Since = r.next.codes[reason].Meaning, time.Time{}
+		}
+		problems = append(problems, p)
 	}
 	if k := r.o.Input(inputKubelet); k.Configured && (!k.Up || k.SourcesNotReady) {
 		add(kubeletProblem(k), k)

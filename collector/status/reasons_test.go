@@ -550,6 +550,16 @@ func TestReasons(t *testing.T) {
 			},
 			want: want{id: NodeID, reason: KubeletSourcesNotReady, message: "initializing", since: ago(time.Minute), ready: true},
 		},
+		"the node: the kubelet waits for its sources and says what it has": {
+			given: func() *scene {
+				s := running()
+				state := s.inputs[collector.InputKubelet]
+				state.SourcesNotReady = true
+				s.inputs[collector.InputKubelet] = state
+				return s
+			},
+			want: want{id: NodeID, reason: KubeletSourcesNotReady, message: "has not seen all its pod sources", since: noon, ready: true},
+		},
 		"the node: the runtime is down": {
 			given: func() *scene {
 				s := running()
