@@ -19,6 +19,9 @@ const (
 	fetchSlack = 250 * time.Millisecond
 	// logLag is how late a line of the log may come to be read.
 	logLag = 5 * time.Second
+	// oldRefusal is how much further a log has to go on without a refusal for that to be over, whatever is
+	// known of the time between: a whole node may stand still for a while and log another line first.
+	oldRefusal = 10 * time.Minute
 	// fileRefusals bounds the files that are remembered as refused.
 	fileRefusals = 256
 )
@@ -254,7 +257,7 @@ func (r *round) silentAbout(f *fileRefusal) bool {
 	if !r.world.kubelet.up || !log.Up {
 		return false
 	}
-	if r.next.newest.Sub(f.Last) > enough {
+	if r.next.newest.Sub(f.Last) > max(enough, oldRefusal) {
 		return true // the log itself goes on for that long
 	}
 	quiet := latest(f.Last, plain(r.o.Input(inputKubelet).Since), plain(log.Since))

@@ -407,6 +407,14 @@ func TestRefusedFileIsLatched(t *testing.T) {
 		s.then(10*time.Second).is(bad, manifest.ManifestRejected)
 		s.then(36*time.Second).is(bad, "")
 	})
+	t.Run("a node that stood still has to be silent, too", func(t *testing.T) {
+		s := begin(t)
+		mend(s).Served = false
+		s.lag = 1
+		s.after(5 * time.Minute)
+		s.say(kubeletlog.Event{Kind: kubeletlog.SyncFailed, Message: "x"}) // before the directory is read again
+		s.then(0).is(bad, manifest.ManifestRejected)
+	})
 	t.Run("an old log that goes on without the error is no refusal", func(t *testing.T) {
 		s := tell(t, observing())
 		s.say(kubeletlog.Event{Kind: kubeletlog.ManifestRefused, At: noon.Add(-24 * time.Hour), Path: "/host/manifests/web.yaml", Message: "no"})
