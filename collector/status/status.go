@@ -66,11 +66,13 @@ type StaticPodStatus struct {
 
 // StatusSpec says what became of a static pod.
 type StatusSpec struct {
-	Pod        PodRef             `json:"pod"`
-	Definition DefinitionRef      `json:"definition"`
-	Ready      bool               `json:"ready"`
-	Phase      string             `json:"phase"`  // the kubelet's; "" for a pod that it does not have
-	Reason     manifest.Reason    `json:"reason"` // the headline: the most causal problem; "" when there is none
+	Pod        PodRef        `json:"pod"`
+	Definition DefinitionRef `json:"definition"`
+	Ready      bool          `json:"ready"`
+	Phase      string        `json:"phase"` // the kubelet's; "" for a pod that it does not have
+	// Reason is the headline: the most causal problem, "" when there is none. While the status is stale and
+	// none of its own problems is critical it is the node's problem that makes it so.
+	Reason     manifest.Reason    `json:"reason"`
 	Message    string             `json:"message"`
 	Since      time.Time          `json:"since"` // of the headline, else of the last change of Ready
 	Stale      bool               `json:"stale"` // part of the evidence is old: see Observed
@@ -88,7 +90,8 @@ type PodRef struct {
 	MirrorUID string `json:"mirrorUid"`
 }
 
-// DefinitionRef names the definition it comes from; zero when there is none to be seen.
+// DefinitionRef names the definition it comes from; zero, but for the source that the kubelet says, when there
+// is none to be seen.
 type DefinitionRef struct {
 	ID      string          `json:"id"`
 	Version uint64          `json:"version"`
@@ -179,7 +182,8 @@ type Observed struct {
 }
 
 // A Snapshot is the whole truth of the node, at one moment. It and all it points to are immutable. A pod
-// that did not change keeps its pointer from one Snapshot to the next.
+// that did not change keeps its pointer from one Snapshot to the next; at most once a minute it is replaced by
+// a copy of the same version with later dates in Observed.
 type Snapshot struct {
 	Node     string
 	At       time.Time
