@@ -45,6 +45,7 @@ func TestFiles(t *testing.T) {
 		{name: "a marker before and after", file: "---\n" + block("a") + "---\n", want: "2 default/a\n"},
 		{name: "an end marker", file: block("a") + "...\n" + block("b"), want: "1 default/a\n10 default/b\n"},
 		{name: "comments alone between markers", file: "# c\n---\n# c\n---\n" + block("a") + "---\n# c\n", want: "5 default/a\n"},
+		{name: "a comment before a directive", file: "# c\n%YAML 1.1\n---\n" + block("a"), want: "4 default/a\n"},
 		{name: "a directive", file: "%YAML 1.1\n---\n" + block("a"), want: "3 default/a\n"},
 		{name: "a comment at a marker", file: "--- # first\n" + block("a") + "---  \n" + block("b"), want: "2 default/a\n11 default/b\n"},
 		{name: "CRLF", file: strings.ReplaceAll(block("a")+"---\n"+block("b"), "\n", "\r\n"), want: "1 default/a\n10 default/b\n"},
@@ -71,6 +72,7 @@ func TestFiles(t *testing.T) {
 			want: "4 default/a\n5 / NotAPod:5 NotAPod:6 ManifestMalformed:7\n"},
 		{name: "the kind of a PodList's element does not matter to the kubelet", file: "apiVersion: v1\nkind: PodList\nitems:\n- {kind: pod, metadata: {name: a}, spec: {containers: [{name: c, image: i}]}}\n- {apiVersion: v1, kind: Service, metadata: {name: s}}\n",
 			want: "4 default/a\n5 / NotAPod:5\n"},
+		{name: "a key twice in the second element", file: "apiVersion: v1\nkind: PodList\nitems:\n- " + onePod("a") + "\n- " + strings.Replace(onePod("b"), "image: i", "image: i, image: j", 1) + "\n", want: "4 default/a\n5 default/b DuplicateKey:5\n"},
 		{name: "items written twice", file: "apiVersion: v1\nkind: PodList\nitems:\n- " + onePod("a") + "\nitems:\n- " + onePod("b") + "\n", want: "6 default/b DuplicateKey:5\n"},
 
 		// Talos.
@@ -110,6 +112,8 @@ func TestFiles(t *testing.T) {
 		{name: "a PodList", form: FormDirectory, file: "apiVersion: v1\nkind: PodList\nitems:\n- " + onePod("a") + "\n", want: "2 / NotAPod:2\n"},
 		{name: "JSON after JSON", form: FormDirectory, file: oneJSON("a") + "\n" + oneJSON("b"), want: "2 / ManifestMalformed:2\n"},
 		{name: "flow YAML, which the kubelet takes for JSON", form: FormDirectory, file: onePod("a"), want: "1 / ManifestMalformed:1\n"},
+		{name: "JSON after a marker, which YAML reads with less escapes", form: FormDirectory, file: "---\n" + strings.Replace(oneJSON("a"), `"i"`, `"\ud83d\ude00"`, 1), want: "2 / ManifestMalformed:2\n"},
+		{name: "keys twice in JSON, which the kubelet merges", form: FormDirectory, file: strings.Replace(oneJSON("a"), `"spec":`, `"metadata":{"labels":{"x":"y"}},"spec":`, 1), want: "1 default/a DuplicateKey:1\n"},
 		{name: "an empty file", form: FormDirectory, file: "", want: "1 / ManifestMalformed:1\n"},
 		{name: "the author's UID counts", form: FormDirectory, file: strings.Replace(block("a"), "name: a", "name: a\n  uid: u", 1), want: "1 default/a\n"},
 	} {
@@ -202,6 +206,7 @@ machine:
 		{first, "spec.containers[1].env[0].valueFrom.fieldRef", 22, 17},
 		{first, "spec.containers[1].resources.limits[example.com/gpu]", 24, 40},
 		{first, "spec.containers[2].name", 19, 7},
+		{first, "spec.containers[-1].name", 19, 7},
 		{first, "spec.containers[x", 19, 7},
 		{first, "spec.tolerations[0].key", 26, 14},
 		{second, "spec.containers[1].name", 21, 11}, // where it is written

@@ -82,8 +82,8 @@ func appendString(dst []byte, s string) []byte {
 const generatedAnnotations = "kubernetes.io/config."
 
 // normalize makes of a pod's tree what identifies it: namespace, kind and apiVersion set, and without what is
-// the cluster's or the kubelet's to say. It changes tree in place and returns the author's own UID.
-func normalize(tree map[string]any) (uid string) {
+// the cluster's or the kubelet's to say. It changes tree in place and reports whether there was a UID.
+func normalize(tree map[string]any) (uid bool) {
 	tree["apiVersion"], tree["kind"] = "v1", "Pod"
 	delete(tree, "status")
 	if tree["metadata"] == nil {
@@ -91,12 +91,12 @@ func normalize(tree map[string]any) (uid string) {
 	}
 	metadata, ok := tree["metadata"].(map[string]any)
 	if !ok {
-		return "" // it will not decode
+		return false // it will not decode
 	}
 	if metadata["namespace"] == nil || metadata["namespace"] == "" {
 		metadata["namespace"] = "default"
 	}
-	uid, _ = metadata["uid"].(string)
+	uid = metadata["uid"] != nil && metadata["uid"] != ""
 	for _, key := range []string{"uid", "deletionTimestamp", "creationTimestamp", "ownerReferences", "finalizers"} {
 		delete(metadata, key)
 	}

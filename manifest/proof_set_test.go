@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,6 +57,34 @@ func TestHostPortConflicts(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestHostPortConflictsAreInOrder(t *testing.T) {
+	pod := func(ports ...int32) *corev1.Pod {
+		c := corev1.Container{}
+		for _, p := range ports {
+			c.Ports = append(c.Ports, corev1.ContainerPort{HostPort: p})
+		}
+		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}
+	}
+	var got [][2]int
+	for _, c := range hostPortConflicts([]*corev1.Pod{pod(80), pod(81), pod(81, 80), pod(), pod(80)}) {
+		got = append(got, [2]int{c.First, c.Second})
+	}
+	if want := [][2]int{{0, 2}, {1, 2}, {0, 4}, {2, 4}}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestTogetherALoserTakesNoPort(t *testing.T) {
+	v := NewValidator(Rules{Node: "n"})
+	with := func(name string, ports ...string) string {
+		return strings.Replace(block(name), "image: i\n", "image: i\n    imag: x\n    ports:\n", 1) + "    - {containerPort: 1, hostPort: " + strings.Join(ports, "}\n    - {containerPort: 2, hostPort: ") + "}\n"
+	}
+	const want = "1 default/a UnknownField:9\n13 default/b UnknownField:21 HostPortConflict:23\n26 default/c UnknownField:34\n"
+	if got := outline(Together(v.File("/a", []byte(with("a", "80")+"---\n"+with("b", "80", "81")+"---\n"+with("c", "81")), FormDefinitions))); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 

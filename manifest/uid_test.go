@@ -58,11 +58,12 @@ func TestWhatChangesAUID(t *testing.T) {
 	}
 	same := hash("n", block("a"))
 	for name, document := range map[string]string{
-		"comments and blanks":      "# c\n\n" + block("a"),
-		"JSON instead of YAML":     oneJSON("a"),
-		"an element of a PodList":  "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n  spec: {containers: [{name: c, image: i}]}\n",
-		"machine.pods":             "machine:\n  pods:\n  - metadata: {name: a}\n    spec: {containers: [{name: c, image: i}]}\n",
-		"a namespace that is said": strings.Replace(block("a"), "name: a", "name: a\n  namespace: default", 1),
+		"comments and blanks":       "# c\n\n" + block("a"),
+		"JSON instead of YAML":      oneJSON("a"),
+		"an element of a PodList":   "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n  spec: {containers: [{name: c, image: i}]}\n",
+		"machine.pods":              "machine:\n  pods:\n  - metadata: {name: a}\n    spec: {containers: [{name: c, image: i}]}\n",
+		"a namespace that is empty": strings.Replace(block("a"), "name: a", "name: a\n  namespace: \"\"", 1),
+		"a namespace that is said":  strings.Replace(block("a"), "name: a", "name: a\n  namespace: default", 1),
 		"what the cluster writes": strings.Replace(block("a"), "name: a", "name: a\n  uid: u\n  creationTimestamp: null\n  deletionTimestamp: \"2026-01-01T00:00:00Z\"\n  ownerReferences: []\n  finalizers: [f]\n  annotations: {kubernetes.io/config.mirror: x, kubernetes.io/config.hash: y}", 1) +
 			"status: {phase: Failed}\n",
 	} {

@@ -91,7 +91,7 @@ func (v *Validator) prove(path string, form Form, d *draft) *Candidate {
 		c.UID = judged.uid
 	} else {
 		field, reason, words := checkKind(d.json)
-		if normalize(root) != "" {
+		if normalize(root) {
 			problems = append(problems, Problem{Reason: UIDIgnored, Level: Warning, Field: "metadata.uid",
 				Message: "metadata.uid is ignored: it is derived from the content, so that a change is a new pod"})
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 )
 
@@ -109,6 +110,10 @@ func TestVerdicts(t *testing.T) {
 			refusal: "static pods may not reference secrets"},
 		{name: "a service account", document: good + "  serviceAccountName: x\n  containers: [{name: a, image: b}]",
 			want: "5:3 APIReference spec.serviceAccountName: static pods may not reference serviceaccounts\n", refusal: "static pods may not reference serviceaccounts"},
+		{name: "a config map before a secret, of which the kubelet names the secret", document: good + "  containers: [{name: a, image: b, envFrom: [{configMapRef: {name: c}}]}]\n  imagePullSecrets: [{name: s}]\n  volumes: [{name: v, secret: null, emptyDir: {}}]\n",
+			want: "5:47 APIReference spec.containers[0].envFrom[0].configMapRef: static pods may not reference configmaps\n" +
+				"6:22 APIReference spec.imagePullSecrets[0]: static pods may not reference secrets\n",
+			refusal: "static pods may not reference secrets"},
 		{name: "a volume of a driver", document: good + "  containers: [{name: a, image: b}]\n  volumes:\n  - name: v\n    csi: {driver: d}\n",
 			want: "8:5 APIReference spec.volumes[0].csi: static pods may not reference csidrivers (via CSI volumes)\n", refusal: "static pods may not reference csidrivers (via CSI volumes)"},
 		{name: "a claim", document: good + "  containers: [{name: a, image: b}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]\n",
@@ -128,7 +133,12 @@ func TestVerdicts(t *testing.T) {
 			want: "8:5 DuplicateKey spec.containers[0].image: key \"image\" is already set in this mapping: the kubelet takes the last one\n"},
 		{name: "a key twice in JSON", runs: true, document: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"b"}]}}`,
 			want: "1:57 DuplicateKey metadata: key \"metadata\" is already set in this mapping: the kubelet takes the last one\n"},
+		{name: "two merges, which are no key twice", runs: true, document: good + "  containers:\n  - &c {name: a, image: b}\n  - {<<: *c, <<: {tty: true}, name: c}\n"},
 		{name: "a merged key, which is none twice", runs: true, document: good + "  containers:\n  - &c {name: a, image: b}\n  - {<<: *c, name: c}\n"},
+		{name: "a warning before what is critical", document: strings.Replace(good, "name: a", "name: a, uid: 5", 1) + "  containers: []",
+			want: "5:3 ManifestInvalid spec.containers: Required value\n" +
+				"3:21 UIDIgnored metadata.uid: metadata.uid is ignored: it is derived from the content, so that a change is a new pod\n",
+			refusal: "invalid pod: [spec.containers: Required value]"},
 		{name: "a UID", runs: true, document: strings.Replace(good, "name: a", "name: a, uid: u", 1) + "  containers: [{name: a, image: b}]",
 			want: "3:21 UIDIgnored metadata.uid: metadata.uid is ignored: it is derived from the content, so that a change is a new pod\n"},
 		{name: "a class without priority", runs: true, document: good + "  priorityClassName: system-node-critical\n  containers: [{name: a, image: b}]",
@@ -212,6 +222,7 @@ func TestSecretsStayAtHome(t *testing.T) {
 		env + "    env: [{name: A, value: !!int " + secret + "}]\n",
 		env + "    env: [{? {" + secret + ": x} : y}]\n",
 		env + "    env: [{? [" + secret + "] : y}]\n",
+		env + "    env: [{~: " + secret + "}]\n",
 		env + "    env: {A: " + secret + "}\n",
 		env + "    args: " + secret + "\n",
 		env + "    command: [{x: " + secret + "}]\n",
@@ -234,6 +245,28 @@ func TestSecretsStayAtHome(t *testing.T) {
 	}
 }
 
+func TestFieldWords(t *testing.T) {
+	path := field.NewPath("spec").Child("containers").Index(0)
+	port := int32(5)
+	for _, test := range []struct {
+		err  *field.Error
+		want string
+	}{
+		{field.Invalid(path.Child("image"), " x", "no blanks"), `spec.containers[0].image: Invalid value: " x": no blanks`},
+		{field.Invalid(path.Child("port"), &port, "odd"), `spec.containers[0].port: Invalid value: 5: odd`},
+		{field.Duplicate(path.Child("name"), "x"), `spec.containers[0].name: Duplicate value: "x"`},
+		{field.Invalid(path, corev1.Container{Args: []string{"secret"}}, "all of it"), `spec.containers[0]: Invalid value: all of it`},
+		{field.Invalid(path.Child("env").Index(0).Child("value"), "secret", "secret is bad"), `spec.containers[0].env[0].value: Invalid value: … is bad`},
+		{field.Invalid(path.Child("image"), strings.Repeat("x", 257), "long"), `spec.containers[0].image: Invalid value: long`},
+		{field.Invalid(path.Child("args").Index(1), "secret", ""), `spec.containers[0].args[1]: Invalid value`},
+		{field.Invalid(field.NewPath("metadata", "annotations").Key("k"), "secret", ""), `metadata.annotations[k]: Invalid value`},
+	} {
+		if got := fieldWords(test.err); got != test.want {
+			t.Errorf("%s\nwant %s", got, test.want)
+		}
+	}
+}
+
 func TestWhatIsSaidIsBounded(t *testing.T) {
 	document := good + "  containers:\n" + strings.Repeat("  - {name: \""+strings.Repeat("X", 300)+"\"}\n", 500)
 	c := prove(t, Rules{Node: "n"}, document, FormDefinitions)
@@ -247,6 +280,25 @@ func TestWhatIsSaidIsBounded(t *testing.T) {
 	}
 	if last := c.Problems[maxProblems-1].Message; !strings.HasSuffix(last, andMore) {
 		t.Errorf("the last problem does not say that there are more: %s", last)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for in, want := range map[string]string{
+		"short":                     "short",
+		"\xff":                      "\uFFFD",
+		strings.Repeat("é", 1<<9):   strings.Repeat("é", 1<<9),
+		strings.Repeat("é", 1<<9+1): strings.Repeat("é", 1<<9-2) + "…",
+	} {
+		if got := clip(in); got != want {
+			t.Errorf("%q becomes %q", in, got)
+		}
+	}
+}
+
+func TestCacheKeysDiffer(t *testing.T) {
+	if cacheKey(FormDirectory, "/ab", []byte("c")) == cacheKey(FormDirectory, "/a", []byte("bc")) {
+		t.Error("path and data run into each other")
 	}
 }
 
@@ -288,11 +340,12 @@ func TestFeatureGates(t *testing.T) {
 	}
 	byDefault, on, off := NewValidator(Rules{Node: "n"}), NewValidator(Rules{Node: "n", FeatureGates: gates(true)}), NewValidator(Rules{Node: "n", FeatureGates: gates(false)})
 	for range 2 { // each judges by its own gates, whatever another Validator set for the process meanwhile
-		for v, refused := range map[*Validator]bool{byDefault: true, on: false, off: true} {
+		for i, v := range []*Validator{byDefault, on, byDefault, off, on, off} {
+			refused := v != on
 			v.Sweep()
 			v.Sweep()
 			if c := v.File("/a", []byte(document), FormDefinitions)[0]; c.Quarantined() != refused {
-				t.Errorf("gates %v: quarantined %v: %s", v.rules.FeatureGates, c.Quarantined(), c.Refusal())
+				t.Errorf("turn %d, gates %v: quarantined %v: %s", i, v.rules.FeatureGates, c.Quarantined(), c.Refusal())
 			}
 		}
 	}

@@ -14,13 +14,10 @@ var quoted = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`(?s) is missing in '.*`), " is missing"},
 	{regexp.MustCompile(`(?s)(unsupported map key of type: [^,]*), key: .*`), "$1"},
 	{regexp.MustCompile(`(?s)(invalid map key): .*`), "$1"},
 	{regexp.MustCompile(`(?s)(unknown anchor|anchor) '.*' (referenced|value contains itself)`), "$1 $2"},
 	{regexp.MustCompile("(?s)(cannot decode \\S+) `.*` as"), "$1 as"},
-	{regexp.MustCompile(`cannot unmarshal number \S+ into`), "cannot unmarshal number into"},
-	{regexp.MustCompile(`(?s)parsing time ".*`), "parsing time failed"},
 }
 
 // discreet takes quotations out of an error's words.
