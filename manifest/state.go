@@ -26,6 +26,8 @@ type state struct {
 	Refused map[string]refusal `json:"refused,omitempty"`
 	// Trial is under way while the culprit of a refused list is searched.
 	Trial *trial `json:"trial,omitempty"`
+	// Judged identifies the kubelet's last verdict that was acted upon.
+	Judged string `json:"judged,omitempty"`
 	// Served is the revision of the last document that was served, DocumentAt when it was first.
 	Served     string    `json:"served,omitempty"`
 	DocumentAt time.Time `json:"documentAt,omitzero"`

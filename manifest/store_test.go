@@ -275,6 +275,51 @@ func TestStoreCountsOnlyTheKubeletsFetches(t *testing.T) {
 	}
 }
 
+// The verdict comes with every look at the node: acting on it twice would load in a circle, or take the next
+// suspect of a refused list for refused as well.
+func TestStoreActsOnAVerdictOnce(t *testing.T) {
+	b := newBench(t)
+	b.write("web.yaml", pod("web", "1"))
+	b.write("db.yaml", pod("db", "1"))
+	b.write("log.yaml", pod("log", "1"))
+	set := b.until("all three", func(s *Set) bool { return s.Document != nil && len(s.Document.UIDs) == 3 })
+	refused := Verdict{Revision: set.Document.Revision, Message: "invalid pod", At: time.Now()}
+	b.Judge(refused)
+	b.Judge(refused)
+	set = b.until("a trial", func(s *Set) bool { return has(s.Problems, ListRejected) })
+	for _, d := range set.Definitions {
+		if has(d.Problems, ManifestRejected) {
+			t.Errorf("%s was refused by a verdict on the whole list", d.ID)
+		}
+	}
+	accepted := Verdict{Revision: set.Document.Revision, Accepted: true, At: time.Now()}
+	b.Judge(accepted)
+	set = b.until("the next on trial", func(s *Set) bool { return s.Document.Revision != accepted.Revision })
+	b.Judge(accepted) // out of date
+	loaded := set.At
+	b.Judge(accepted)
+	if err := b.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b.Current().At.Equal(loaded) {
+		t.Error("a reload does nothing")
+	}
+}
+
+func TestJudgeIsIdempotent(t *testing.T) {
+	s := newState()
+	s.Served = "r"
+	s.Entries["default/web"] = &entry{Source: SourceHTTP, Served: &revision{Hash: "h"}}
+	v := Verdict{Revision: "r", Accepted: true, At: time.Unix(1, 0)}
+	once := judge(s, v, nil)
+	if once == s || once.Entries["default/web"].Accepted == nil {
+		t.Fatal("the verdict changed nothing")
+	}
+	if judge(once, v, nil) != once {
+		t.Error("the same verdict changed the state twice: the store would load in a circle")
+	}
+}
+
 func TestStoreReportsABadConfigurationAndKeepsTheGoodOne(t *testing.T) {
 	b := newBench(t)
 	b.write("web.yaml", pod("web", "1"))

@@ -2,18 +2,22 @@ package manifest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
 // judge is what follows for the state from the kubelet's verdict on the document that is served (D9). It is
 // pure. The kubelet refuses a list whole and names nobody, so when more than one content in it is unproven
 // all of them go back to what was accepted before, and return one at a time: each step costs one fetch, and
-// what ran before runs on meanwhile. A verdict on another document than the one served is out of date.
+// what ran before runs on meanwhile. A verdict on another document than the one served is out of date, and one
+// that was judged before changes nothing.
 func judge(prev *state, v Verdict, running Running) *state {
-	if v.Revision == "" || v.Revision != prev.Served {
+	id := fmt.Sprint(v.Revision, v.Accepted, v.At.UnixNano())
+	if v.Revision == "" || v.Revision != prev.Served || id == prev.Judged {
 		return prev
 	}
 	s := prev.clone()
+	s.Judged = id
 	if v.Accepted {
 		for _, e := range s.Entries {
 			if e.Source == SourceHTTP {
