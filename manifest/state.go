@@ -151,30 +151,33 @@ func (s *state) save(directory string) error {
 	return WritePrivate(directory, stateFile, data)
 }
 
-// WritePrivate replaces directory/name by data (0600): written beside it, synced, renamed, directory synced.
-func WritePrivate(directory, name string, data []byte) error {
-	file, err := os.CreateTemp(directory, "."+name+".*") // 0600 by CreateTemp's contract
-	if err != nil {
-		return err
+// WritePrivate replaces directory/name by data (0600) so that a crash at any moment leaves the old file or the
+// new one: written beside it, synced, renamed, directory synced. The temporary file has a fixed name, so that
+// crashes leave one at most; nobody else may write the same file at the same time.
+func WritePrivate(directory, name string, data []byte) (err error) {
+	path := filepath.Join(directory, name)
+	temporary := path + ".tmp"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	defer os.Remove(file.Name()) // fails once renamed, which is well
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	_, err = file.Write(data)
 	if err == nil {
 		err = file.Sync()
 	}
-	if cerr := file.Close(); err == nil {
-		err = cerr
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
+		_ = os.Remove(temporary) // what went wrong is told already
 		return fmt.Errorf("%s: %w", name, err)
-	}
-	if err := os.Rename(file.Name(), filepath.Join(directory, name)); err != nil {
-		return err
 	}
 	dir, err := os.Open(directory)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }

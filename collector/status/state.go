@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 const (
@@ -83,7 +85,7 @@ func (t *Tracker) Save(path string) error {
 	t.tried = s.memory.mark()
 	data, err := json.Marshal(s.memory.state())
 	if err == nil {
-		err = writeFile(path, data)
+		err = manifest.WritePrivate(filepath.Dir(path), filepath.Base(path), data)
 	}
 	if err != nil {
 		return fmt.Errorf("status state: %w", err)
@@ -167,44 +169,4 @@ func specDigest(s StatusSpec) string {
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:16])
-}
-
-// writeFile replaces a file atomically and durably. The temporary one has a fixed name, so that a crash
-// leaves one at most.
-func writeFile(path string, data []byte) (err error) {
-	temporary := path + ".tmp"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
