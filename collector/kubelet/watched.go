@@ -15,9 +15,10 @@ import (
 //
 // An event tells of a status that was written, not of what is desired. So a change of a pod that is listed is
 // taken as it comes. But a pod that is not listed may be new, or one that is being removed; and DELETED says
-// that containers are gone, while the pod may still be desired and have been rejected. Both leave the state
-// unsure, until a list settles it. What no event tells at all (a pod that waits for its name, the removal of
-// one that was rejected) only a resync finds.
+// that containers are gone, while the pod may still be desired and have been rejected. And when a container has
+// ended, the kubelet may have ended it because the pod is no longer desired. All these leave the state unsure,
+// until a list settles it. What no event tells at all (a pod that waits for its name, the removal of one that was
+// rejected) only a resync finds.
 type watched struct {
 	mu     sync.Mutex
 	pods   map[types.UID]*corev1.Pod
@@ -64,7 +65,20 @@ func (w *watched) changed(pod *corev1.Pod, now time.Time) bool {
 		return true
 	}
 	w.pods[pod.UID] = pod
+	w.unsure = w.unsure || ended(known, pod)
 	return known != pod
+}
+
+// ended reports whether a container has ended that had not before.
+func ended(before, now *corev1.Pod) bool {
+	for _, c := range now.Status.ContainerStatuses {
+		if c.State.Terminated != nil && !slices.ContainsFunc(before.Status.ContainerStatuses, func(b corev1.ContainerStatus) bool {
+			return b.ContainerID == c.ContainerID && b.State.Terminated != nil
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // deleted takes a DELETED event, and reports whether it says something new.
@@ -114,9 +128,10 @@ func (w *watched) listed(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	defer w.mu.Unlock()
 	w.pods, w.heard = index(pods), now
 	for uid, pod := range w.meanwhile {
-		switch _, ok := w.pods[uid]; {
+		switch known, ok := w.pods[uid]; {
 		case ok && pod != nil:
 			w.pods[uid] = pod
+			w.unsure = w.unsure || ended(known, pod)
 		case ok, pod != nil:
 			w.unsure = true // it is listed and deleted, or neither
 		}

@@ -10,6 +10,9 @@ import (
 // What remains of events and lists that come at once, in either order.
 func TestWatched(t *testing.T) {
 	a, a2, b := newPod("a", "http", pending), newPod("a", "http", running), newPod("b", "http", running)
+	ended := newPod("a", "http", running)
+	ended.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	still := ended.DeepCopy()
 	now := time.Unix(1, 0)
 	type step func(w *watched) (news bool)
 	begin := func(pods ...*corev1.Pod) step {
@@ -39,6 +42,9 @@ func TestWatched(t *testing.T) {
 		{"the same again", []step{begin(a), changed(a2), changed(a2)}, "a=Running", true, true},
 		{"an unknown pod", []step{begin(a), changed(b)}, "a=Pending", false, false},
 		{"a deleted pod", []step{begin(a), deleted(a)}, "a=Pending", false, false},
+		{"a container that ended", []step{begin(a), changed(ended)}, "a=Running", false, false},
+		{"one that had ended before", []step{begin(ended), changed(still)}, "a=Running", true, false},
+		{"one that ends while it is listed", []step{begin(a), listing, changed(ended), listed(a)}, "a=Running", false, false},
 		{"another's", []step{begin(a), deleted(b)}, "a=Pending", true, true},
 		{"settled by a list", []step{begin(a), deleted(a), listing, listed()}, "", true, false},
 		{"not settled, the list fails", []step{begin(a), deleted(a), listing, unlisted}, "a=Pending", false, false},

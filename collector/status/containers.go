@@ -15,6 +15,8 @@ type container struct {
 	ContainerStatus
 	message string    // of the state
 	exit    exitFacts // of the newest attempt that ended
+	// unconfirmed is an exit of which the runtime tells, and the kubelet not yet.
+	unconfirmed bool
 }
 
 // field names the container as the kubelet's events do.
@@ -132,6 +134,7 @@ func (f *findings) merge(k *containerFacts, attempts []cri.Container) container 
 		c.State, c.Reason, c.message = string(newest.State), "", ""
 		if newest.State == cri.Exited {
 			c.Reason, c.message = newest.Reason, clip(newest.Message)
+			c.unconfirmed = fresh && k.state == StateRunning
 		}
 	}
 	c.Ready = k.ready && newest.State == cri.Running && fresh && (k.id == "" || k.id == newest.ID)

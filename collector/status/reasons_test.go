@@ -398,10 +398,11 @@ func TestReasons(t *testing.T) {
 			given: func() *scene {
 				s := running()
 				r := &s.box("web").Containers[0]
-				r.State, r.ExitCode, r.Reason, r.Finished = cri.Exited, 3, "Error", ago(time.Second)
+				r.State, r.ExitCode, r.Reason, r.Finished = cri.Exited, 3, "Error", ago(exitGrace)
+				s.kubeletAt = ago(exitGrace)
 				return s
 			},
-			want: want{reason: ContainerExited, message: "code 3", phase: "Running", since: ago(time.Second),
+			want: want{reason: ContainerExited, message: "code 3", phase: "Running", since: ago(exitGrace),
 				conditions: "Valid=True Fetched=True Accepted=True Started=True Ready=False(ContainerExited) Current=True"},
 		},
 		"a container is killed for its memory": {

@@ -16,6 +16,9 @@ const (
 	settled = 10 * time.Minute
 	// outlives is the least a container has to run before it counts as recovered.
 	outlives = 30 * time.Second
+	// exitLag is how long after an exit the kubelet may still not know of it, and exitGrace how long one that
+	// says nothing is waited for: a little longer than the time after which it is asked in any case.
+	exitLag, exitGrace = 2 * time.Second, 12 * time.Second
 	// readyGrace is how long a started pod may take to become ready before it is a problem.
 	readyGrace = 10 * time.Second
 	// startGrace is how long a pod may take to start without a word of why it does not.
@@ -89,6 +92,9 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 		if before {
 			return looped, true
 		}
+		if f.mayBeMeant(c) {
+			return manifest.Problem{}, false
+		}
 		return manifest.Problem{Reason: ContainerExited, Message: c.ended(), Since: c.exit.ended}, true
 	}
 	return manifest.Problem{}, false
@@ -97,6 +103,16 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 // mayEnd reports whether the restart policy has no objection to how a container ended.
 func (f *findings) mayEnd(c *container) bool {
 	return c.Kind == KindApp && f.policy() != corev1.RestartPolicyAlways && c.exit.known && c.exit.code == 0
+}
+
+// mayBeMeant reports whether it is too early to call an exit a problem. The kubelet ends the containers of a pod
+// that it removes or replaces, and says so only afterwards; the runtime tells of them at once.
+func (f *findings) mayBeMeant(c *container) bool {
+	if !c.unconfirmed || f.r.o.Kubelet.At.After(c.exit.ended.Add(exitLag)) || f.reached(c.exit.ended.Add(exitGrace)) {
+		return false
+	}
+	f.lookAgain(f.r.now) // as soon as the kubelet has said something
+	return true
 }
 
 // outlived reports whether a container that was restarted has run longer than the attempt that failed. Until

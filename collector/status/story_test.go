@@ -157,6 +157,38 @@ func TestCrashLoopGoesOnBetweenAttempts(t *testing.T) {
 	s.then(time.Second).is(web, "")
 }
 
+// The kubelet ends the containers of a pod that it removes, and says so only afterwards.
+func TestAnExitThatIsMeant(t *testing.T) {
+	exit := func(s *story) {
+		r := &s.box("web").Containers[0]
+		r.State, r.PID, r.ExitCode, r.Reason, r.Finished = cri.Exited, 0, 137, "Error", s.now
+		s.kubeletAt = s.now.Add(-time.Second)
+	}
+	t.Run("the pod is removed", func(t *testing.T) {
+		s := tell(t, running())
+		exit(s)
+		if st := s.then(time.Second).is(web, ""); st.Spec.Ready || st.Spec.Containers[0].State != StateExited {
+			t.Errorf("the exit is not shown: %+v", st.Spec)
+		}
+		s.kubeletAt, s.pods = time.Time{}, nil
+		s.then(time.Second)
+		s.counted(ContainerExited, 0)
+	})
+	t.Run("the kubelet still has it", func(t *testing.T) {
+		s := tell(t, running())
+		exit(s)
+		s.then(time.Second).is(web, "")
+		s.kubeletAt = time.Time{}
+		s.then(exitLag).is(web, ContainerExited)
+	})
+	t.Run("the kubelet says nothing", func(t *testing.T) {
+		s := tell(t, running())
+		exit(s)
+		s.then(exitGrace-time.Millisecond).is(web, "")
+		s.then(time.Millisecond).is(web, ContainerExited)
+	})
+}
+
 // A new revision does not inherit the onset of the old one's problem.
 func TestANewRevisionBeginsAnew(t *testing.T) {
 	s := tell(t, running())
