@@ -142,15 +142,6 @@ func loadState(directory string) (*state, error) {
 	return s, nil
 }
 
-// save writes the state so that a crash at any moment leaves the old or the new one.
-func (s *state) save(directory string) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	return WritePrivate(directory, stateFile, data)
-}
-
 // WritePrivate replaces directory/name by data (0600) so that a crash at any moment leaves the old file or the
 // new one: written beside it, synced, renamed, directory synced. The temporary file has a fixed name, so that
 // crashes leave one at most; nobody else may write the same file at the same time.

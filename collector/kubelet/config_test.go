@@ -109,7 +109,7 @@ func TestDescription(t *testing.T) {
 	web.statusz = `{"kind":"Statusz","binaryVersion":"1.37"}`
 	s := secure(t, web, newAuthority(t, "ca"), nil)
 	c := newClient(t, Options{PodsSocket: "unix://" + path, Endpoint: s.URL, InsecureSkipVerify: true})
-	deny := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) }
+	deny := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }
 	broken := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	config := func(path string) string { return `{"kubeletconfig":{"staticPodPath":"` + path + `"}}` }
 	unstamped := "kubernetes_build_info{git_version=\"v0.0.0-master+x\"} 1\n"
