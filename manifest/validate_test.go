@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -110,10 +111,12 @@ func TestVerdicts(t *testing.T) {
 			refusal: "static pods may not reference secrets"},
 		{name: "a service account", document: good + "  serviceAccountName: x\n  containers: [{name: a, image: b}]",
 			want: "5:3 APIReference spec.serviceAccountName: static pods may not reference serviceaccounts\n", refusal: "static pods may not reference serviceaccounts"},
-		{name: "a config map before a secret, of which the kubelet names the secret", document: good + "  containers: [{name: a, image: b, envFrom: [{configMapRef: {name: c}}]}]\n  imagePullSecrets: [{name: s}]\n  volumes: [{name: v, secret: null, emptyDir: {}}]\n",
+		{name: "a config map before a secret, of which the kubelet names the secret", document: good + "  containers: [{name: a, image: b, envFrom: [{configMapRef: {name: c}}]}]\n  volumes: [{name: v, secret: {secretName: s}}, {name: w, secret: null, emptyDir: {}}]\n",
 			want: "5:47 APIReference spec.containers[0].envFrom[0].configMapRef: static pods may not reference configmaps\n" +
-				"6:22 APIReference spec.imagePullSecrets[0]: static pods may not reference secrets\n",
+				"6:23 APIReference spec.volumes[0].secret: static pods may not reference secrets\n",
 			refusal: "static pods may not reference secrets"},
+		{name: "an image pulled with a secret", document: good + "  imagePullSecrets: [{name: s}]\n  containers: [{name: a, image: b}]\n",
+			want: "5:22 APIReference spec.imagePullSecrets[0]: static pods may not reference secrets\n", refusal: "static pods may not reference secrets"},
 		{name: "a volume of a driver", document: good + "  containers: [{name: a, image: b}]\n  volumes:\n  - name: v\n    csi: {driver: d}\n",
 			want: "8:5 APIReference spec.volumes[0].csi: static pods may not reference csidrivers (via CSI volumes)\n", refusal: "static pods may not reference csidrivers (via CSI volumes)"},
 		{name: "a claim", document: good + "  containers: [{name: a, image: b}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]\n",
@@ -347,6 +350,26 @@ func TestFeatureGates(t *testing.T) {
 			if c := v.File("/a", []byte(document), FormDefinitions)[0]; c.Quarantined() != refused {
 				t.Errorf("turn %d, gates %v: quarantined %v: %s", i, v.rules.FeatureGates, c.Quarantined(), c.Refusal())
 			}
+		}
+	}
+}
+
+func TestValidatorsShareTheProcess(t *testing.T) {
+	document := good + "  hostNetwork: true\n  hostUsers: false\n  containers: [{name: a, image: b}]\n"
+	var group sync.WaitGroup
+	defer group.Wait()
+	for _, on := range []bool{true, false} {
+		v := NewValidator(Rules{Node: "n", FeatureGates: map[string]bool{"UserNamespacesHostNetworkSupport": on}})
+		for i := range 4 {
+			group.Go(func() {
+				for j := range 10 {
+					c := v.File("/a", []byte(strings.Replace(document, "image: b", fmt.Sprintf("image: b%d", i*j), 1)), FormDefinitions)
+					if c[0].Quarantined() == on {
+						t.Errorf("with the gate %v: %s", on, c[0].Refusal())
+					}
+					v.Sweep()
+				}
+			})
 		}
 	}
 }
