@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,10 +39,34 @@ func (s *Store) servePods(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("ETag", `"`+document.Revision+`"`)
-	if _, err := w.Write(document.Bytes); err != nil {
+	_, err := w.Write(document.Bytes)
+	if err == nil && kubelet && s.unanswered(document.Revision) {
+		_, err = w.Write([]byte("\n"))
+	}
+	if err != nil {
 		return // the client has not got it: not a fetch
 	}
 	s.record(Fetch{At: s.now(), Code: http.StatusOK, Revision: document.Revision, Kubelet: kubelet})
+}
+
+// unanswered reports whether the kubelet has fetched the revision twice in a row and not taken it, as far as is
+// known. Then it gets the same list with a line feed at its end, once more to read: a kubelet decodes a list only
+// when its bytes change, and after four failures to fetch it does not even log that it refuses one. The second
+// fetch of what it refused silently counts as a success to it; from then on it logs again.
+func (s *Store) unanswered(revision string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if revision == s.accepted {
+		return false
+	}
+	n := 0
+	for _, f := range slices.Backward(s.set.Fetches.Recent) {
+		if f.Revision != revision {
+			break
+		}
+		n++
+	}
+	return n >= 2
 }
 
 // caller says whether the request is the kubelet's and whether it may be answered. The token file is read

@@ -68,6 +68,7 @@ type Store struct {
 	mu       sync.Mutex // guards what follows
 	set      *Set
 	withheld string
+	accepted string // the revision that the kubelet is known to have taken last
 	changed  chan struct{}
 }
 
@@ -205,6 +206,11 @@ func (s *Store) Judge(v Verdict) {
 	changed := next != s.state
 	s.state = next
 	s.loading.Unlock()
+	if v.Accepted {
+		s.mu.Lock()
+		s.accepted = v.Revision
+		s.mu.Unlock()
+	}
 	if !changed {
 		return
 	}
