@@ -47,8 +47,11 @@ func (s *Store) Run(ctx context.Context) error {
 
 // wait returns true when it is time to load again, false when ctx ends.
 func (s *Store) wait(ctx context.Context, recheck time.Time) bool {
+	s.loading.Lock()
+	blind := s.watcher.blind()
+	s.loading.Unlock()
 	next := relist
-	if s.watcher.blind() {
+	if blind {
 		next = relistBlind
 	}
 	if !recheck.IsZero() {
@@ -84,7 +87,8 @@ func (s *Store) wait(ctx context.Context, recheck time.Time) bool {
 	}
 }
 
-// A watcher follows a changing set of directories.
+// A watcher follows a changing set of directories. Whoever holds the store's loading may call it; its channels
+// are anybody's.
 type watcher struct {
 	fs      *fsnotify.Watcher // nil when the system gives none
 	log     *slog.Logger
