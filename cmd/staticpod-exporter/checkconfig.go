@@ -30,15 +30,12 @@ Exit codes: 0 serve would start with it, 1 it would not or a pod would be refuse
 			}
 			v := validation{
 				validator: manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}),
-				out:       c.OutOrStdout(), names: map[string]string{},
+				out:       c.OutOrStdout(),
 			}
 			if configuration.Path != "" {
-				for _, candidate := range v.validator.File(configuration.Path, configuration.Data, manifest.FormConfiguration) {
-					for _, p := range candidate.Problems {
-						v.print(p)
-					}
-				}
+				v.candidates = v.validator.File(configuration.Path, configuration.Data, manifest.FormConfiguration)
 			}
+			v.tell()
 			if v.critical > 0 {
 				return errInvalid
 			}

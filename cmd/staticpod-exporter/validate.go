@@ -35,12 +35,13 @@ Exit codes: 0 all would run, 1 something would not, 2 something could not be rea
   cat pod.yaml | staticpod-exporter validate -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			v := validation{validator: manifest.NewValidator(rules), out: c.OutOrStdout(), names: map[string]string{}}
+			v := validation{validator: manifest.NewValidator(rules), out: c.OutOrStdout()}
 			for _, arg := range args {
 				if err := v.add(arg, c.InOrStdin()); err != nil {
 					return usageError{err}
 				}
 			}
+			v.tell()
 			if v.critical > 0 || warningsAsErrors && v.warnings > 0 {
 				return errInvalid
 			}
@@ -54,12 +55,12 @@ Exit codes: 0 all would run, 1 something would not, 2 something could not be rea
 	return command
 }
 
-// A validation proves files one after the other and prints what is wrong.
+// A validation proves files one after the other, and at the end prints what is wrong in and between them.
 type validation struct {
 	validator          *manifest.Validator
 	out                io.Writer
+	candidates         []*manifest.Candidate
 	critical, warnings int
-	names              map[string]string // where a pod was defined first, by namespace/name
 }
 
 // add proves a file, the files of a directory, or in for "-".
@@ -112,21 +113,15 @@ func (v *validation) read(path string) error {
 }
 
 func (v *validation) file(path string, data []byte) {
-	for _, c := range v.validator.File(path, data, manifest.FormDefinitions) {
+	v.candidates = append(v.candidates, v.validator.File(path, data, manifest.FormDefinitions)...)
+}
+
+// tell prints every problem.
+func (v *validation) tell() {
+	for _, c := range manifest.Together(v.candidates) {
 		for _, p := range c.Problems {
 			v.print(p)
 		}
-		if c.Name == "" {
-			continue
-		}
-		key := c.Namespace + "/" + c.Name
-		if first, taken := v.names[key]; taken {
-			line, column := c.Locate("metadata.name")
-			v.print(manifest.Problem{Reason: manifest.DuplicateName, Level: manifest.Critical, Path: path, Line: line, Column: column,
-				Message: fmt.Sprintf("pod %s is defined in %s already", key, first)})
-			continue
-		}
-		v.names[key] = fmt.Sprintf("%s:%d", path, c.Line)
 	}
 }
 
