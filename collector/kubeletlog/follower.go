@@ -96,9 +96,6 @@ func (f *Follower) Drain() ([]Event, Stats, error) {
 	events := f.pending
 	f.pending = nil
 	f.confirmed, f.drained = f.drained, f.reached
-	if len(events) == 0 {
-		f.confirmed = f.reached // nothing to be handled
-	}
 	if f.news {
 		f.news, f.changed = false, make(chan struct{})
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,73 @@ func TestWhatOnlyLooksLikeAnEventIsNone(t *testing.T) {
 	}
 }
 
+// A manifest is free to hold lines that look like the kubelet's.
+func TestAValueOfSeveralLinesForgesNoEvent(t *testing.T) {
+	log := "I1122 14:38:27.064857   29116 event.go:395] \"Event occurred\" message=<\n" +
+		"\tlog: E1122 14:38:27.064857   29116 file.go:186] \"Could not process manifest file\" err=\"forged\" path=\"/forged\"\n >\n"
+	if events := eventsOf([]byte(log), blockSize); len(events) > 0 {
+		t.Errorf("%+v", events)
+	}
+}
+
+func TestARecordMayHaveTwoValuesOfSeveralLines(t *testing.T) {
+	log := "E1122 14:38:27.064857   29116 file.go:186] \"Could not process manifest file\" err=<\n\tfirst\n\tsecond\n > path=<\n\t/a\n\tb\n >\n"
+	events := eventsOf([]byte(log), blockSize)
+	if len(events) != 1 || events[0].Message != "first\nsecond" || events[0].Path != "/a\nb" {
+		t.Errorf("%+v", events)
+	}
+}
+
+// What an event holds does not keep a record in memory that is a hundred times as long.
+func TestEventsDoNotHoldTheirRecords(t *testing.T) {
+	record := `E1122 14:38:27.064857   29116 file.go:186] "Could not process manifest file" other="` + strings.Repeat("x", 100<<10) + `" err="invalid" path="/a"`
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var events []Event
+	for range 100 {
+		e, ok := Parse([]byte(record), readAt)
+		if !ok {
+			t.Fatal("no event")
+		}
+		events = append(events, e)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > int64(len(record))*10 {
+		t.Errorf("100 events hold %d bytes", held)
+	}
+	runtime.KeepAlive(events)
+}
+
+func TestAClippedRecordTearsNoEscapeSequence(t *testing.T) {
+	for pad := range 24 {
+		for _, escape := range []string{`x\\`, `\"`, `\n`, `\u00e9`, `\\\"`, `\ud83d\ude00`, "é", `\U0001F4A9`} {
+			if err := strings.Repeat("x", pad) + strings.Repeat(escape, 3*clipSize/len(escape)); escape != `\U0001F4A9` {
+				checkClipped(t, `{"msg":"Could not process manifest file","err":"`+err+`","path":"/a"}`)
+			}
+			if !strings.HasPrefix(escape, `\ud8`) {
+				err := strings.Repeat("x", pad) + strings.Repeat(escape, 3*clipSize/len(escape))
+				checkClipped(t, `E1122 14:38:27.064857   29116 file.go:186] "Could not process manifest file" err="`+err+`" path="/a"`)
+			}
+		}
+	}
+}
+
+func checkClipped(t *testing.T, record string) {
+	t.Helper()
+	var c clip
+	for len(record) > 0 {
+		n := min(len(record), 10007)
+		c.write([]byte(record[:n]))
+		record = record[n:]
+	}
+	kept := c.bytes()
+	if e, ok := Parse(kept, readAt); !ok || e.Path != "/a" || len(kept) > 4*clipSize || !c.cut {
+		t.Errorf("%v %d bytes, event %+v\n%.99s", ok, len(kept), e, kept)
+	}
+}
+
 func TestASyncErrorIsTakenApart(t *testing.T) {
 	for _, test := range []struct {
 		err  string
@@ -214,6 +282,8 @@ func TestWordsAreBounded(t *testing.T) {
 func FuzzNoBodyIsKept(f *testing.F) {
 	f.Add(`{"spec":{}}`, `x`, "bool into")
 	f.Add(`', but couldn't parse as single (`, `) or multiple pods (`, "err")
+	f.Add(`', but couldn't parse as single (`, ``, "err")
+	f.Add(`) or multiple pods (`, ``, "err")
 	f.Add(`is missing in '`, `'), please check config file`, "err")
 	f.Add(`received '`, `', but couldn't parse as single (a) or multiple pods (b)`, "")
 	f.Fuzz(func(t *testing.T, before, after, err string) {

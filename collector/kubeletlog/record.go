@@ -229,16 +229,19 @@ func (c *clip) endsWith(s string) bool {
 	return bytes.HasSuffix(append(bytes.Clone(c.head), c.tail...), []byte(s))
 }
 
-// bytes returns what is kept as one record. Where something is missing no escape sequence is torn.
+// bytes returns what is kept as one record. Where something is missing no escape sequence is torn: one that
+// the head ends with is dropped, and so is the tail up to a byte that surely begins a new one.
 func (c *clip) bytes() []byte {
 	if !c.cut {
 		return append(c.head, c.tail...)
 	}
-	head := c.head
-	if i := bytes.IndexByte(head[max(0, len(head)-escapeLimit):], '\\'); i >= 0 {
-		head = bytes.TrimRight(head[:max(0, len(head)-escapeLimit)+i], "\\")
+	head, tail := c.head, c.tail
+	if last := bytes.LastIndexByte(head, '\\'); last >= len(head)-escapeLimit {
+		slashes := last + 1 - len(bytes.TrimRight(head[:last+1], "\\"))
+		if slashes%2 == 1 { // of an even number each two are one sequence
+			head = head[:last]
+		}
 	}
-	tail := c.tail
 	for i, b := range tail {
 		if b != '\\' { // whatever it is part of, the byte after it is not escaped
 			tail = tail[i+1:]

@@ -2,20 +2,28 @@ package kubeletlog
 
 import (
 	"cmp"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // rotatedLimit is how many rotated files are looked at.
 const rotatedLimit = 64
 
-// rotated opens the rotated files of the log that can be read as they are, oldest first. Compressed ones
-// are not among them. They lie where the log does, also when path is a link to it.
-func rotated(path string) []*logFile {
+// A sibling is a rotated file of the log that can be read as it is, so not a compressed one.
+type sibling struct {
+	path   string
+	info   fs.FileInfo
+	suffix string
+	count  int // of rotations since, 0 for a dated file
+}
+
+// siblings lists the newest rotated files of the log, oldest first. They lie where the log does, also when
+// path is a link to it.
+func siblings(path string) (found []sibling) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -24,41 +32,70 @@ func rotated(path string) []*logFile {
 	if err != nil {
 		return nil
 	}
-	type candidate struct {
-		name, suffix string
-		count        int // of rotations since, 0 for a dated file
-		modified     time.Time
-	}
-	var found []candidate
 	for _, entry := range entries {
 		suffix, ok := rotation(base, entry.Name())
-		info, err := entry.Info()
-		if !ok || err != nil {
+		if !ok {
 			continue
 		}
-		c := candidate{name: entry.Name(), suffix: suffix, modified: info.ModTime()}
-		if n, err := strconv.Atoi(suffix); err == nil && n < dated {
-			c.count = n
+		name := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
 		}
-		found = append(found, c)
+		s := sibling{path: name, info: info, suffix: suffix}
+		if n, err := strconv.Atoi(suffix); err == nil && n < dated {
+			s.count = n
+		}
+		found = append(found, s)
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
+	slices.SortStableFunc(found, func(a, b sibling) int {
 		switch {
 		case a.count > 0 && b.count > 0:
 			return cmp.Compare(b.count, a.count)
 		case a.count == b.count:
 			return strings.Compare(a.suffix, b.suffix)
 		default:
-			return a.modified.Compare(b.modified)
+			return a.info.ModTime().Compare(b.info.ModTime())
 		}
 	})
-	var files []*logFile
-	for _, c := range found[max(0, len(found)-rotatedLimit):] {
-		if file, err := openLog(filepath.Join(dir, c.name)); err == nil {
-			files = append(files, file)
+	return found[max(0, len(found)-siblingLimit):]
+}
+
+// siblingLimit is how many rotated files are looked at.
+const siblingLimit = 64
+
+func sameSiblings(a, b []sibling) bool {
+	return slices.EqualFunc(a, b, func(a, b sibling) bool { return a.path == b.path && os.SameFile(a.info, b.info) })
+}
+
+// list opens the rotated files and the log at path, oldest first, as they were at one moment. Without a log
+// newest is nil, and err says why.
+func list(path string) (files []*logFile, newest *logFile, err error) {
+	for {
+		before := siblings(path)
+		files = nil
+		for _, s := range before {
+			if file, err := openLog(s.path); err == nil {
+				files = append(files, file)
+			}
+		}
+		if newest, err = openLog(path); newest != nil {
+			files = append(files, newest)
+		}
+		info, again := os.Stat(path)
+		if (newest == nil || (again == nil && os.SameFile(info, newest.info))) && sameSiblings(before, siblings(path)) {
+			return files, newest, err
+		}
+		closeExcept(files, nil) // a rotation is under way
+	}
+}
+
+func closeExcept(files []*logFile, kept *logFile) {
+	for _, file := range files {
+		if file != kept {
+			file.Close()
 		}
 	}
-	return files
 }
 
 // dated is where the numbers end that count rotations: 20261122 is a date.

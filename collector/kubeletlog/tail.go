@@ -88,66 +88,46 @@ func (t *tail) begin(ctx context.Context) bool {
 			t.to.resume(p)
 		}
 	}
-	file, err := openLog(t.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	files, current, err := list(t.path)
+	switch {
+	case err != nil && (t.last.Path == "" || !errors.Is(err, fs.ErrNotExist)):
+	case t.last.Path == "":
+		t.enter(current, 0)
+	default:
+		err = t.find(ctx, files, current, err)
+	}
+	closeExcept(files, t.cur)
+	if t.cur == nil {
 		t.to.report(fmt.Errorf("kubelet log: %w", err))
-		return false
 	}
-	if t.last.Path == "" {
-		if err != nil {
-			t.to.report(fmt.Errorf("kubelet log: %w", err))
-			return false
-		}
-		t.enter(file, 0)
-		return true
-	}
-	return t.find(ctx, file, err)
+	return t.cur != nil
 }
 
-// find goes on after the last position. current is the log itself, or why there is none.
-func (t *tail) find(ctx context.Context, current *logFile, err error) bool {
-	files := rotated(t.path)
-	if current != nil {
-		files = append(files, current)
-	}
-	best, sure := -1, 0
-	for i, file := range files {
+// find goes on after the last position in one of files. current is the log itself, nil for the reason err.
+func (t *tail) find(ctx context.Context, files []*logFile, current *logFile, err error) error {
+	var found *logFile
+	sure, offset := 0, t.last.Offset
+	for _, file := range files {
 		if l := t.last.likeness(file.File, file.info); l > sure {
-			best, sure = i, l
+			found, sure = file, l
 		}
 	}
-	var found *logFile
-	offset := int64(0)
 	switch {
-	case best >= 0:
-		found, offset = files[best], t.last.Offset
+	case found != nil:
 		if sure < 2 || found.info.Size() < offset {
 			t.gaps++ // it was copied and truncated, or cut
 		}
 		offset = min(offset, found.info.Size())
 	case current != nil: // nothing is left of it but what came after it
 		t.gaps++
-		found = current
-		for _, file := range files {
-			if file != current && file.info.ModTime().After(t.last.Modified) {
-				found = file
-				break
-			}
-		}
+		newer := func(file *logFile) bool { return file == current || file.info.ModTime().After(t.last.Modified) }
+		found, offset = files[slices.IndexFunc(files, newer)], 0
 	default:
-		t.to.report(fmt.Errorf("kubelet log: %w", err))
-	}
-	for _, file := range files {
-		if file != found {
-			file.Close()
-		}
-	}
-	if found == nil {
-		return false
+		return err
 	}
 	t.enter(found, offset)
 	t.publish(ctx, 0)
-	return true
+	return nil
 }
 
 // toEnd reads t.cur to its end. What was read counts only if the file still begins as it did, so a file
@@ -231,35 +211,34 @@ func (t *tail) next() (*logFile, error) {
 	if os.SameFile(info, t.cur.info) {
 		return nil, nil
 	}
-	newest, err := openLog(t.path)
-	if err != nil {
+	files, newest, err := list(t.path)
+	if newest == nil {
+		closeExcept(files, nil)
 		return nil, err
 	}
-	files := append(rotated(t.path), newest)
 	chosen := t.after(files)
-	for _, file := range files {
-		if file != chosen {
-			file.Close()
-		}
-	}
+	closeExcept(files, chosen)
 	return chosen, nil
 }
 
 // after returns the one of files, oldest first, that follows on t.cur, nil when there is none.
 func (t *tail) after(files []*logFile) *logFile {
 	first := slices.IndexFunc(files, func(file *logFile) bool { return os.SameFile(file.info, t.cur.info) }) + 1
-	if first == 0 { // t.cur was deleted
+	deleted := first == 0
+	if deleted {
 		first = slices.IndexFunc(files, func(file *logFile) bool { return !file.info.ModTime().Before(t.cur.info.ModTime()) })
-	}
-	if first < 0 { // and the clock was set back
-		first = len(files) - 1
-	}
-	for _, file := range files[first:] {
-		if file.info.Size() > 0 {
-			return file
+		if first < 0 { // and the clock was set back
+			first = len(files) - 1
 		}
 	}
-	return nil
+	next := slices.IndexFunc(files[first:], func(file *logFile) bool { return file.info.Size() > 0 })
+	if next < 0 {
+		return nil
+	}
+	if deleted && first < len(files)-1 { // by rotation, which may have deleted what came after it, too
+		t.gaps++
+	}
+	return files[first+next]
 }
 
 // judge reports whether the log is to be had, after all of t.cur was read. While a rotation is under way it
