@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	metajson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 )
 
@@ -44,7 +45,7 @@ func read(data []byte, form Form) (drafts []*draft, problems []Problem) {
 	case form == FormDirectory:
 		return readSingle(data)
 	}
-	documents := splitDocuments(data)
+	documents := splitDocuments(fromUTF16(data))
 	empty := true
 	for _, d := range documents {
 		p, err := d.parse()
@@ -128,10 +129,15 @@ func (p parsed) expand(form Form) ([]*draft, []Problem) {
 		return []*draft{p.part(root["pod"], "pod", true)}, nil
 	case kind.Version == "v1alpha1" && kind.Group == "" && kind.Kind != "" && kind.Kind != "Pod" && kind.Kind != "PodList" && kind.Kind != "List":
 		return nil, nil // another document of a Talos configuration
-	case kind.Version == "v1" && kind.Group == "" && (kind.Kind == "PodList" || kind.Kind == "List"):
+	case isList(kind):
 		return p.elements(root["items"], "items", kind.Kind == "PodList")
 	}
 	return []*draft{{json: p.json, place: p.place}}, nil
+}
+
+// isList reports whether a kind is one whose items are pods, or may be.
+func isList(kind *schema.GroupVersionKind) bool {
+	return kind.Version == "v1" && kind.Group == "" && (kind.Kind == "PodList" || kind.Kind == "List")
 }
 
 // machinePods finds the pods of a Talos machine configuration, which ours looks like in this respect.
@@ -160,8 +166,14 @@ func (p parsed) elements(value any, path string, element bool) (drafts []*draft,
 	}
 	for i, v := range list {
 		field := fmt.Sprintf("%s[%d]", path, i)
-		if _, ok := v.(map[string]any); !ok {
+		part, ok := v.(map[string]any)
+		if !ok {
 			problems = append(problems, malformed(p.place.at(field), field+" is not a mapping").in(field))
+			continue
+		}
+		if kind, err := metajson.DefaultMetaFactory.Interpret(appendCanonical(nil, v)); !element && err == nil && isList(kind) {
+			found, faults := p.elements(part["items"], field+".items", kind.Kind == "PodList")
+			drafts, problems = append(drafts, found...), append(problems, faults...)
 			continue
 		}
 		drafts = append(drafts, p.part(v, field, element))

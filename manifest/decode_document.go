@@ -2,12 +2,16 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -46,13 +50,10 @@ func splitDocuments(data []byte) []document {
 	}
 	for offset := 0; offset < len(data); {
 		line++
-		end := offset + bytes.IndexByte(data[offset:], '\n') + 1
-		if end == offset {
-			end = len(data)
-		}
+		end := offset + lineLength(data[offset:])
 		text := data[offset:end]
 		if line == 1 {
-			text = bytes.TrimPrefix(text, []byte("\uFEFF"))
+			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 		}
 		switch {
 		case isMarker(text, "---"):
@@ -68,8 +69,49 @@ func splitDocuments(data []byte) []document {
 		}
 		offset = end
 	}
+	content = content || documents == nil // what looks empty is judged by the parser: it knows more line breaks
 	cut(len(data), line+1)
 	return documents
+}
+
+// lineLength is how much of text its first line is, with its end: in YAML a carriage return is one too.
+func lineLength(text []byte) int {
+	i := bytes.IndexAny(text, "\r\n")
+	switch {
+	case i < 0:
+		return len(text)
+	case bytes.HasPrefix(text[i:], []byte("\r\n")):
+		return i + 2
+	}
+	return i + 1
+}
+
+// byteOrderMark may begin a file.
+const byteOrderMark = "\uFEFF"
+
+// fromUTF16 returns a text of UTF-16 in UTF-8, both with a byte order mark, and any other as it is: the kubelet's
+// YAML library reads either, but its markers are to be found first.
+func fromUTF16(text []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case len(text)%2 != 0:
+		return text
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	default:
+		return text
+	}
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = order.Uint16(text[2*i:])
+	}
+	runes := utf16.Decode(units)
+	if slices.Contains(runes, unicode.ReplacementChar) {
+		return text // half a character: the library says so
+	}
+	return []byte(string(runes))
 }
 
 func isMarker(line []byte, marker string) bool {
@@ -77,26 +119,47 @@ func isMarker(line []byte, marker string) bool {
 	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
 }
 
-// splitJSON cuts a document that begins as JSON but does not end there into its values.
+// splitJSON cuts a document of several JSON values into them.
 func splitJSON(d document) []document {
-	if !utilyaml.IsJSONBuffer(d.text) || json.Valid(d.text) {
+	body := d.body()
+	if !utilyaml.IsJSONBuffer(body.text) || json.Valid(body.text) {
 		return []document{d}
 	}
 	var documents []document
-	decoder := json.NewDecoder(bytes.NewReader(d.text))
-	line, counted := d.line, 0 // line is that of the byte at counted
+	decoder := json.NewDecoder(bytes.NewReader(body.text))
+	line, counted := body.line, 0 // line is that of the byte at counted
 	for {
 		offset := int(decoder.InputOffset())
-		begin := offset + len(d.text[offset:]) - len(bytes.TrimLeft(d.text[offset:], " \t\r\n"))
-		if begin == len(d.text) {
+		begin := offset + len(body.text[offset:]) - len(bytes.TrimLeft(body.text[offset:], " \t\r\n"))
+		if begin == len(body.text) {
 			return documents
 		}
-		line, counted = line+bytes.Count(d.text[counted:begin], []byte("\n")), begin
+		line, counted = line+bytes.Count(body.text[counted:begin], []byte("\n")), begin
 		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return append(documents, document{text: d.text[begin:], line: line})
+		switch err := decoder.Decode(&value); {
+		case err != nil && !utilyaml.IsJSONBuffer(d.text):
+			return []document{d} // not all JSON, and to the kubelet it is YAML
+		case err != nil:
+			return append(documents, document{text: body.text[begin:], line: line})
 		}
 		documents = append(documents, document{text: value, line: line})
+	}
+}
+
+// body is the document without the byte order mark, comments, directives and marker that it may begin with. They
+// make YAML of JSON to the kubelet.
+func (d document) body() document {
+	d.text = bytes.TrimPrefix(d.text, []byte(byteOrderMark))
+	for {
+		line, rest, more := bytes.Cut(d.text, []byte("\n"))
+		comment := bytes.TrimSpace(line)
+		if isMarker(line, "---") {
+			comment = bytes.TrimSpace(line[len("---"):])
+		}
+		if !more || len(comment) > 0 && comment[0] != '#' && comment[0] != '%' {
+			return d
+		}
+		d.text, d.line = rest, d.line+1
 	}
 }
 
@@ -143,14 +206,14 @@ func (d document) parse() (parsed, *Problem) {
 	return p, nil
 }
 
-// toJSON converts as the kubelet does. JSON after a document marker, which YAML reads with less of JSON's
-// escapes, is taken as it is.
+// toJSON converts as the kubelet does. JSON after comments and a document marker, which YAML reads with less of
+// JSON's escapes, is taken as it is.
 func (d document) toJSON() ([]byte, error) {
 	data, err := utilyaml.ToJSON(d.text)
 	if err == nil || d.exact {
 		return data, err
 	}
-	if _, body, ok := bytes.Cut(d.text, []byte("\n")); ok && isMarker(d.text, "---") && utilyaml.IsJSONBuffer(body) && json.Valid(body) {
+	if body := d.body().text; utilyaml.IsJSONBuffer(body) && json.Valid(body) {
 		return body, nil
 	}
 	return nil, err
@@ -212,6 +275,18 @@ func (p *parsed) mergeDuplicates() {
 	}
 }
 
+// lastLine is the line of the file where the document's text ends.
+func (d document) lastLine() int {
+	line := d.line
+	for text := bytes.TrimRight(d.text, " \r\n"); ; line++ {
+		n := lineLength(text)
+		if n == len(text) {
+			return line
+		}
+		text = text[n:]
+	}
+}
+
 // yamlLine is how both YAML libraries give a position.
 var yamlLine = regexp.MustCompile(`^(yaml: )?line (\d+): `)
 
@@ -225,9 +300,9 @@ func (d document) syntax(err error) Problem {
 		at.line = d.line + max(n, 1) - 1
 		words = m[1] + "line " + strconv.Itoa(at.line) + ": " + words[len(m[0]):]
 		if strings.Contains(words, "did not find expected") {
-			// The library counts these from 0, as the kubelet's log shows.
-			at.line = min(at.line+1, d.line+bytes.Count(bytes.TrimRight(d.text, " \r\n"), []byte("\n")))
+			at.line++ // the library counts these from 0, as the kubelet's log shows
 		}
+		at.line = min(at.line, d.lastLine())
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		before := d.text[:min(int(max(syntax.Offset-1, 0)), len(d.text))]

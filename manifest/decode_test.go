@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // outline writes candidates as "line namespace/name" with the reasons of their problems, one per line.
@@ -27,6 +28,15 @@ func onePod(name string) string {
 // oneJSON is the same in JSON.
 func oneJSON(name string) string {
 	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"` + name + `"},"spec":{"containers":[{"name":"c","image":"i"}]}}`
+}
+
+// inUTF16 is a text in UTF-16, as some editors write it.
+func inUTF16(text string) string {
+	encoded := []byte{0xfe, 0xff}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		encoded = append(encoded, byte(unit>>8), byte(unit))
+	}
+	return string(encoded)
 }
 
 // block is the same in YAML lines.
@@ -60,6 +70,13 @@ func TestFiles(t *testing.T) {
 		{name: "JSON values one after the other", file: oneJSON("a") + "\n" + oneJSON("b") + oneJSON("c") + "\n", want: "1 default/a\n2 default/b\n2 default/c\n"},
 		{name: "JSON followed by something else", file: oneJSON("a") + "\n}\n", want: "1 default/a\n2 / ManifestMalformed:2\n"},
 		{name: "JSON escapes that YAML lacks", file: strings.Replace(oneJSON("a"), `"name":"a"`, `"name":"a","labels":{"x":"\ud83d\ude00"}`, 1), want: "1 default/a ManifestInvalid:1\n"},
+		{name: "JSON values after a marker", file: "%YAML 1.1\n---\n# c\n" + oneJSON("a") + "\n" + oneJSON("b") + "\n", want: "4 default/a\n5 default/b\n"},
+		{name: "JSON values after a byte order mark", file: "\uFEFF" + oneJSON("a") + "\n" + oneJSON("b") + "\n", want: "1 default/a\n2 default/b\n"},
+		{name: "JSON after a comment and then a comment is YAML", file: "# c\n" + oneJSON("a") + "\n# d\n", want: "2 default/a\n"},
+		{name: "UTF-16", file: inUTF16("# c\n" + block("a") + "---\n" + block("b")), want: "2 default/a\n11 default/b\n"},
+		{name: "half a character of UTF-16", file: inUTF16(block("a")) + "\xd8\x00", want: "1 / ManifestMalformed:1\n"},
+		{name: "lines that end in carriage returns alone", file: strings.ReplaceAll("# c\n"+block("a")+"---\n"+block("b"), "\n", "\r"), want: "2 default/a\n11 default/b\n"},
+		{name: "a quotation left open ends with its document", file: "a: '\nb\n---\n" + block("b"), want: "4 default/b\n2 / ManifestMalformed:2\n"},
 		{name: "another kind beside a pod", file: block("a") + "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", want: "1 default/a\n11 / NotAPod:11\n"},
 
 		// Lists.
@@ -70,6 +87,7 @@ func TestFiles(t *testing.T) {
 		{name: "a PodList in JSON", file: `{"apiVersion":"v1","kind":"PodList","items":[` + oneJSON("a") + `]}`, want: "1 default/a\n"},
 		{name: "a List", file: "apiVersion: v1\nkind: List\nitems:\n- " + onePod("a") + "\n- {apiVersion: v1, kind: Service}\n- {metadata: {name: x}}\n- 5\n",
 			want: "4 default/a\n5 / NotAPod:5 NotAPod:6 ManifestMalformed:7\n"},
+		{name: "a PodList in a List", file: "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n  items:\n  - " + onePod("a") + "\n- " + onePod("b") + "\n", want: "7 default/a\n8 default/b\n"},
 		{name: "the kind of a PodList's element does not matter to the kubelet", file: "apiVersion: v1\nkind: PodList\nitems:\n- {kind: pod, metadata: {name: a}, spec: {containers: [{name: c, image: i}]}}\n- {apiVersion: v1, kind: Service, metadata: {name: s}}\n",
 			want: "4 default/a\n5 / NotAPod:5\n"},
 		{name: "a key twice in the second element", file: "apiVersion: v1\nkind: PodList\nitems:\n- " + onePod("a") + "\n- " + strings.Replace(onePod("b"), "image: i", "image: i, image: j", 1) + "\n", want: "4 default/a\n5 default/b DuplicateKey:5\n"},

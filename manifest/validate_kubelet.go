@@ -83,7 +83,14 @@ func checkKind(data []byte) (field string, reason Reason, words string) {
 	kind, err := metajson.DefaultMetaFactory.Interpret(data)
 	switch {
 	case err != nil:
-		return "", ManifestMalformed, discreet(err.Error())
+		words = err.Error()
+		switch {
+		case strings.HasSuffix(words, " field .kind of type string"):
+			field = "kind"
+		case strings.HasSuffix(words, " field .apiVersion of type string"), strings.HasPrefix(words, "unexpected GroupVersion string"):
+			field = "apiVersion"
+		}
+		return field, ManifestMalformed, discreet(words)
 	case kind.Kind == "":
 		return "kind", NotAPod, "Object 'Kind' is missing"
 	case kind.Version == "":

@@ -91,6 +91,12 @@ func TestVerdicts(t *testing.T) {
 		{name: "no apiVersion", document: "kind: Pod\nmetadata: {name: a}\n",
 			want: "1:1 NotAPod apiVersion: Object 'apiVersion' is missing\n", refusal: "Object 'apiVersion' is missing"},
 
+		{name: "a kind that is no string", document: "apiVersion: v1\nkind: [Pod]\nmetadata: {name: a}\n",
+			want:    "2:1 ManifestMalformed kind: couldn't get version/kind; json parse error: json: cannot unmarshal array into Go struct field .kind of type string\n",
+			refusal: "couldn't get version/kind; json parse error: json: cannot unmarshal array into Go struct field .kind of type string"},
+		{name: "an apiVersion of three parts", document: "kind: Pod\napiVersion: a/b/c\nmetadata: {name: a}\n",
+			want: "2:1 ManifestMalformed apiVersion: unexpected GroupVersion string: a/b/c\n", refusal: "unexpected GroupVersion string: a/b/c"},
+
 		// Validation.
 		{name: "no containers", document: good + "  hostPID: true\n",
 			want: "4:1 ManifestInvalid spec.containers: Required value\n", refusal: "invalid pod: [spec.containers: Required value]"},
