@@ -526,6 +526,15 @@ func TestWhatARestartCannotFindIsAGap(t *testing.T) {
 			n.copyTruncate(".1")
 			n.write(5)
 		}, [2]int{0, 0}},
+		"empty, then copied and truncated": {func(n *node) {
+			n.check(os.Truncate(n.path, 0))
+			n.start()
+			n.f.tail.pass(n.t.Context())
+			n.restart()
+			n.write(2)
+			n.copyTruncate(".1")
+			n.write(5)
+		}, [2]int{0, 0}},
 		"truncated": {func(n *node) {
 			n.write(2)
 			n.check(os.Truncate(n.path, 0))

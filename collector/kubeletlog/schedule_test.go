@@ -46,6 +46,7 @@ func (m *model) create() {
 		m.files = append(m.files, nil)
 	}
 	m.files[0] = &modelFile{File: file}
+	m.tick(file)
 }
 
 // move makes the kubelet write to the log itself.
@@ -141,6 +142,9 @@ func (m *model) step(op byte) {
 			return
 		}
 		m.finishLine()
+		if cur := m.f.tail.cur; cur != nil && len(cur.head) == 0 {
+			m.drain() // a file that was empty when it was last looked at cannot be told from its successor
+		}
 		m.shift()
 		m.copyTruncate(".1")
 		copied, err := os.Open(m.path + ".1")

@@ -112,7 +112,12 @@ func (t *tail) find(ctx context.Context, files []*logFile, current *logFile, err
 			found, sure = file, l
 		}
 	}
+	newer := func(file *logFile) bool { return file.info.ModTime().After(t.last.Modified) }
+	first := slices.IndexFunc(files, func(file *logFile) bool { return file == found || newer(file) })
 	switch {
+	case found != nil && t.last.Length == 0 && files[first] != found: // it was empty then, and was copied since
+		t.gaps++
+		found, offset = files[first], 0
 	case found != nil:
 		if sure < 2 || found.info.Size() < offset {
 			t.gaps++ // it was copied and truncated, or cut
@@ -120,8 +125,10 @@ func (t *tail) find(ctx context.Context, files []*logFile, current *logFile, err
 		offset = min(offset, found.info.Size())
 	case current != nil: // nothing is left of it but what came after it
 		t.gaps++
-		newer := func(file *logFile) bool { return file == current || file.info.ModTime().After(t.last.Modified) }
-		found, offset = files[slices.IndexFunc(files, newer)], 0
+		found, offset = current, 0
+		if first >= 0 {
+			found = files[first]
+		}
 	default:
 		return err
 	}
@@ -263,6 +270,7 @@ func (t *tail) judge(err error) {
 // enter makes file the one that is read.
 func (t *tail) enter(file *logFile, offset int64) {
 	file.offset = offset
+	_ = file.verify() // takes note of its head; what is wrong with it shows when it is read
 	t.cur, t.saw, t.missing = file, time.Now(), time.Time{}
 }
 
