@@ -28,7 +28,8 @@ import (
 //	first start                 the file of the day is read from its beginning, rotated ones are not
 //
 // A rotated file is known by its name: that of the log with a number or a date appended or, as lumberjack
-// does it, put before the extension. A file is known again by device, inode and its first bytes.
+// does it, put before the extension. A file is known again by device, inode and its first bytes; of one that
+// was empty when it was last looked at, only dates tell whether it was copied and truncated since.
 //
 // The checkpoint never passes a record whose events were not drained: Drain notes how far the records
 // behind its events reach, and the next Drain, or the orderly end of Run, confirms them as handled; only
