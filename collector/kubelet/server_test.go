@@ -248,7 +248,9 @@ func TestAnswers(t *testing.T) {
 		{"404", fail(404, "secret"), "/pods: 404 Not Found", false},
 		{"500", fail(500, "secret"), "/pods: 500 Internal Server Error", false},
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "/pods: 204 No Content", false},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, "/pods: 307 Temporary Redirect", false},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "/pods: 307 Temporary Redirect", false},
 		{"hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded", false},
 		{"slow body", func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"kind":"PodList","items":[`)
