@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// rotatedLimit is how many rotated files are looked at.
-const rotatedLimit = 64
-
 // A sibling is a rotated file of the log that can be read as it is, so not a compressed one.
 type sibling struct {
 	path   string
