@@ -39,6 +39,9 @@ type parsed struct {
 // at the beginning of a line is one wherever it stands (YAML 1.2, 9.1.2), so that one broken document does not
 // hide the others. Comments and directives before a marker belong to the document after it.
 func splitDocuments(data []byte) []document {
+	if _, ok := utf16Order(data); ok {
+		return []document{{text: data, line: 1}} // markers cannot be told in what is only partly UTF-16
+	}
 	var documents []document
 	start, startLine, line := 0, 1, 0
 	content := false // whether anything but comments, directives and blanks was seen since start
@@ -89,18 +92,22 @@ func lineLength(text []byte) int {
 // byteOrderMark may begin a file.
 const byteOrderMark = "\uFEFF"
 
+// utf16Order tells the order of bytes of a text that begins as UTF-16.
+func utf16Order(text []byte) (order binary.ByteOrder, ok bool) {
+	switch {
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
+		return binary.LittleEndian, true
+	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		return binary.BigEndian, true
+	}
+	return nil, false
+}
+
 // fromUTF16 returns a text of UTF-16 in UTF-8, both with a byte order mark, and any other as it is: the kubelet's
 // YAML library reads either, but its markers are to be found first.
 func fromUTF16(text []byte) []byte {
-	var order binary.ByteOrder
-	switch {
-	case len(text)%2 != 0:
-		return text
-	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
-		order = binary.LittleEndian
-	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
-		order = binary.BigEndian
-	default:
+	order, ok := utf16Order(text)
+	if !ok || len(text)%2 != 0 {
 		return text
 	}
 	units := make([]uint16, len(text)/2)

@@ -75,6 +75,7 @@ func TestFiles(t *testing.T) {
 		{name: "JSON after a comment and then a comment is YAML", file: "# c\n" + oneJSON("a") + "\n# d\n", want: "2 default/a\n"},
 		{name: "UTF-16", file: inUTF16("# c\n" + block("a") + "---\n" + block("b")), want: "2 default/a\n11 default/b\n"},
 		{name: "half a character of UTF-16", file: inUTF16(block("a")) + "\xd8\x00", want: "1 / ManifestMalformed:1\n"},
+		{name: "UTF-16 and then something else, which the kubelet does not come to", file: inUTF16(block("a")+"---\n"+block("b")) + "\n---\n", want: "1 default/a\n1 / ManifestMalformed:1\n"},
 		{name: "lines that end in carriage returns alone", file: strings.ReplaceAll("# c\n"+block("a")+"---\n"+block("b"), "\n", "\r"), want: "2 default/a\n11 default/b\n"},
 		{name: "a quotation left open ends with its document", file: "a: '\nb\n---\n" + block("b"), want: "4 default/b\n2 / ManifestMalformed:2\n"},
 		{name: "another kind beside a pod", file: block("a") + "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", want: "1 default/a\n11 / NotAPod:11\n"},
