@@ -61,6 +61,7 @@ type containerFacts struct {
 	ready                          bool
 	restarts                       int
 	exit                           exitFacts // of the state when it is exited, else of the attempt before
+	probes                         probeFacts
 }
 
 // exitFacts is how a container ended; zero when it never did.
@@ -121,6 +122,7 @@ func newContainerFacts(c *corev1.Container, kind string, statuses []corev1.Conta
 	f.known, f.ready, f.restarts, f.imageID = true, s.Ready, int(s.RestartCount), s.ImageID
 	_, f.id, _ = strings.Cut(s.ContainerID, "://")
 	f.exit = newExitFacts(s.LastTerminationState.Terminated)
+	f.probes = newProbeFacts(c, s)
 	switch {
 	case s.State.Running != nil:
 		f.state, f.startedAt = StateRunning, plain(s.State.Running.StartedAt.Time)

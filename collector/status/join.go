@@ -91,7 +91,11 @@ func (r *round) read() {
 				key := podKey{string(p.UID), p.Namespace, p.Name}
 				f := before[key]
 				if f == nil || f.pod != p {
-					if fresh := newPodFacts(p); f == nil || !f.equal(fresh) {
+					fresh := newPodFacts(p)
+					if f != nil {
+						fresh.follow(f, r.now)
+					}
+					if f == nil || !f.equal(fresh) {
 						f = fresh
 					}
 				}

@@ -19,7 +19,8 @@ const (
 	// exitLag is how long after an exit the kubelet may still not know of it, and exitGrace how long one that
 	// says nothing is waited for: a little longer than the time after which it is asked in any case.
 	exitLag, exitGrace = 2 * time.Second, 12 * time.Second
-	// readyGrace is how long a started pod may take to become ready before it is a problem.
+	// readyGrace is how long a started pod may take to become ready, beyond what its probes allow, before it is a
+	// problem.
 	readyGrace = 10 * time.Second
 	// startGrace is how long a pod may take to start without a word of why it does not.
 	startGrace = time.Minute
@@ -156,11 +157,14 @@ func (f *findings) judgeReadiness() {
 	if p == nil || p.ready.status == corev1.ConditionTrue || f.has(StageAdmission, StageStart, StageRun) {
 		return
 	}
+	if f.doneInPart() {
+		return
+	}
 	running := f.every(func(c *container) bool { return c.State == StateRunning })
 	begun := latest(p.started, p.seen)
 	switch {
 	case running:
-		if !f.reached(f.youngest().Add(readyGrace)) {
+		if !f.reached(latest(f.youngest(), p.readyBy()).Add(readyGrace)) {
 			return
 		}
 	case !f.reached(begun.Add(startGrace)):
@@ -180,4 +184,15 @@ func (f *findings) judgeReadiness() {
 		}
 	}
 	f.add(manifest.Problem{Reason: NotReady, Message: message, Since: since})
+}
+
+// doneInPart reports whether some containers have ended, as they may, and all others are ready. Such a pod is
+// never Ready, and nothing is wrong with it.
+func (f *findings) doneInPart() bool {
+	ended := false
+	return f.every(func(c *container) bool {
+		done := c.State == StateExited && f.mayEnd(c)
+		ended = ended || done
+		return done || c.Ready
+	}) && ended
 }
