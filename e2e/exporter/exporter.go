@@ -161,13 +161,13 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 		return "", fmt.Errorf("go env GOMOD: %w", err)
 	}
 	binary := filepath.Join(dir, "staticpod-exporter")
-	args := []string{"build", "-buildvcs=false", "-o", binary}
+	args, cgo := []string{"build", "-buildvcs=false", "-trimpath", "-o", binary}, "CGO_ENABLED=0" // as make build does it
 	if race {
-		args = append(args, "-race")
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/staticpod-exporter")...)
 	cmd.Dir = filepath.Dir(filepath.Dir(strings.TrimSpace(string(root))))
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off", cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("exporter: go build: %w\n%s", err, out)
 	}
