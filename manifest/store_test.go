@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ type bench struct {
 	t     *testing.T
 	dir   string // of definitions
 	state string
-	conf  error // what loading the configuration gives
+	conf  atomic.Pointer[ConfigError] // what loading the configuration gives
 	// running is what the node runs; nil while nobody knows
 	running Running
 	*Store
@@ -43,7 +44,11 @@ func (b *bench) start(options ...func(*Options)) {
 	o := Options{
 		Node: "node1", Serving: true, StateDirectory: b.state,
 		Load: func() (Sources, error) {
-			return Sources{Patterns: []string{b.dir + "/*.yaml"}}, b.conf
+			sources := Sources{Patterns: []string{b.dir + "/*.yaml"}}
+			if bad := b.conf.Load(); bad != nil {
+				return sources, bad
+			}
+			return sources, nil
 		},
 		Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	}
@@ -324,8 +329,9 @@ func TestStoreReportsABadConfigurationAndKeepsTheGoodOne(t *testing.T) {
 	b := newBench(t)
 	b.write("web.yaml", pod("web", "1"))
 	b.until("web", func(s *Set) bool { return b.find(s, "default-web") != nil })
-	b.conf = &ConfigError{Path: "/etc/config.yaml", Line: 3, Field: "kubelet.lgo", Message: "no such key"}
-	if err := b.Reload(t.Context()); !errors.Is(err, b.conf) {
+	bad := &ConfigError{Path: "/etc/config.yaml", Line: 3, Field: "kubelet.lgo", Message: "no such key"}
+	b.conf.Store(bad)
+	if err := b.Reload(t.Context()); !errors.Is(err, bad) {
 		t.Errorf("reload says %v", err)
 	}
 	set := b.Current()
