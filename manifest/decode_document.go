@@ -181,6 +181,9 @@ func (d document) parse() (parsed, *Problem) {
 	place := newLocator(&root, d.line)
 	if d.bomb(&root, nodesErr) {
 		p := malformed(place.start, "the document expands to 10 MiB or more, the kubelet's limit")
+		if d.exact { // the kubelet's limit is on the file, not on what becomes of it; this one is ours
+			p.Reason, p.Message = ManifestUnreadable, "the document expands to 10 MiB or more: it is too large to be judged, whatever the kubelet makes of it"
+		}
 		return parsed{}, &p
 	}
 	data, err := d.toJSON()

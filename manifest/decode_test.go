@@ -178,6 +178,13 @@ func TestBombs(t *testing.T) {
 			}
 		}
 	}
+	large := block("a") + "x: &x " + strings.Repeat("x", 1<<20) + "\ny: [" + strings.Repeat("*x, ", 10) + "]\n"
+	for form, want := range map[Form]Reason{FormDefinitions: ManifestMalformed, FormDirectory: ManifestUnreadable} {
+		// Served it would be too large for the kubelet; from its directory the kubelet takes it.
+		if c := prove(t, Rules{Node: "n"}, large, form); len(c.Problems) != 1 || c.Problems[0].Reason != want {
+			t.Errorf("too large as form %d: %s", form, outline([]*Candidate{c}))
+		}
+	}
 	few := block("a") + "---\n" + strings.Replace(block("b"), "- name: c\n", "- &c\n    name: c\n", 1) + "  - <<: *c\n    name: d\n"
 	if got, want := outline(NewValidator(Rules{Node: "n"}).File("/x", []byte(few), FormDefinitions)), "1 default/a\n10 default/b\n"; got != want {
 		t.Errorf("aliases in reason: %s", got)
