@@ -134,6 +134,9 @@ func (d document) part(line int) []byte {
 // bounds are the lines, counted from 0, of the YAML document that holds the line.
 func (d document) bounds(line int) (from, to int) {
 	lines := d.lines()
+	if bytes.HasPrefix(d.text, []byte{0xfe, 0xff}) {
+		return 0, len(lines) // of UTF-16, in which these are no lines
+	}
 	for i, text := range lines {
 		if isMarker(text, "---") && slices.ContainsFunc(lines[from:i], hasContent) {
 			if i+1 > line {
