@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/version"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
@@ -86,11 +87,20 @@ func (n *Node) kubeletReady(ctx context.Context) error {
 	if _, err := n.Pods(ctx); err != nil {
 		return err
 	}
-	if enabled, set := n.options.FeatureGates["PodsAPI"]; set && !enabled {
+	if !n.HasPodsAPI() {
 		return nil
 	}
 	_, err := os.Stat(n.podsSocket())
 	return err
+}
+
+// HasPodsAPI reports whether the kubelet has the socket of the Pods API: by default it does from 1.37 on.
+func (n *Node) HasPodsAPI() bool {
+	if enabled, set := n.options.FeatureGates["PodsAPI"]; set && !enabled {
+		return false
+	}
+	v, err := version.ParseSemantic(n.programs.KubeletVersion)
+	return err != nil || v.AtLeast(version.MajorMinor(1, 37))
 }
 
 // Pods asks the kubelet for its pods.

@@ -4,6 +4,7 @@ package programs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ const (
 	PodImage   = "staticpod.test/pod:1"   // runs testpod with the container's arguments
 	PauseImage = "staticpod.test/pause:1" // the sandbox's
 )
+
+// KubeletVariable of the environment names the directory, below e2e/, of the module that the kubelet is built from,
+// when it is another than kubelet.
+const KubeletVariable = "STATICPOD_NODE_KUBELET"
 
 // Programs are the paths of all that a node runs.
 type Programs struct {
@@ -51,11 +56,12 @@ func Ensure(ctx context.Context, progress io.Writer) (Programs, error) {
 	if p.Runc, p.CNI, err = installed(ctx, progress); err != nil {
 		return Programs{}, err
 	}
-	if p.KubeletVersion, err = required(filepath.Join(module, "kubelet"), "k8s.io/kubernetes"); err != nil {
+	kubelet := filepath.Join(module, cmp.Or(os.Getenv(KubeletVariable), "kubelet"))
+	if p.KubeletVersion, err = required(kubelet, "k8s.io/kubernetes"); err != nil {
 		return Programs{}, err
 	}
 	dir, err := c.entry(ctx, "kubelet-"+p.KubeletVersion, func(ctx context.Context, dir string) error {
-		b := build{module: filepath.Join(module, "kubelet"), what: "kubelet " + p.KubeletVersion, packages: "k8s.io/kubernetes/cmd/kubelet",
+		b := build{module: kubelet, what: "kubelet " + p.KubeletVersion, packages: "k8s.io/kubernetes/cmd/kubelet",
 			ldflags: "-X k8s.io/component-base/version.gitVersion=" + p.KubeletVersion}
 		return b.run(ctx, dir, progress)
 	})
