@@ -29,7 +29,12 @@ const (
 	SyncFailed         Kind = "SyncFailed"         // Error syncing pod, skipping (Failures, or Message alone)
 	VolumeFailed       Kind = "VolumeFailed"       // MountVolume.SetUp failed …, Unable to attach or mount volumes, or a sync error "unmounted volumes=[…]"
 	MirrorFailed       Kind = "MirrorFailed"       // Failed creating a mirror pod and its kin; without Pod when the node is what is missing
-	ProbeFailed        Kind = "ProbeFailed"        // Probe failed, Probe errored (Reason is the probe's type)
+	ProbeFailed        Kind = "ProbeFailed"        // Probe failed (Reason is the probe's type)
+	ProbeErrored       Kind = "ProbeErrored"       // Probe errored: the kubelet does not count it (Reason is the probe's type)
+	ProbeKills         Kind = "ProbeKills"         // Message for Container of pod: … failed liveness probe, will be restarted (Reason is the probe's type)
+	PullBegun          Kind = "PullBegun"          // Event occurred, reason Pulling
+	PullEnded          Kind = "PullEnded"          // Event occurred, reason Pulled, Created or Failed
+	KillFailed         Kind = "KillFailed"         // Container termination failed with gracePeriod and its kin
 	KubeletStarted     Kind = "KubeletStarted"     // Adding static pod path (Path), Adding pod URL with HTTP header (Message is the URL)
 	PriorityIncomplete Kind = "PriorityIncomplete" // Static pod has priorityClassName and nil priority …
 )
@@ -43,7 +48,7 @@ type Event struct {
 	// Namespace and Pod name the pod with the node's name; UID may be there without them.
 	Namespace, Pod, UID string
 	Container           string
-	Reason              string // of an admission refusal, the type of a probe, or the source of a duplicate
+	Reason              string // of an admission refusal, the type of a probe (Liveness, Readiness or Startup), or the source of a duplicate
 	Message             string // the kubelet's words, at most 1 KiB, without the body it quotes
 	Failures            []Failure
 }

@@ -39,7 +39,7 @@ func (f *fields) put(key, text string) {
 func mattering(key []byte) string {
 	for _, k := range [...]string{
 		"path", "err", "pod", "podUID", "podName", "containerName", "reason", "message", "operation",
-		"source", "URL", "mode", "volumeName", "probeType", "output",
+		"source", "URL", "mode", "volumeName", "probeType", "output", "object", "fieldPath", "containerMessage",
 	} {
 		if string(key) == k {
 			return k

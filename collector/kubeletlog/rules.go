@@ -56,7 +56,15 @@ var rules = byFirst(
 	on("Failed to wait until node is registered", MirrorFailed, aboutPod),
 
 	on("Probe failed", ProbeFailed, aboutProbe),
-	on("Probe errored", ProbeFailed, aboutProbe),
+	on("Probe errored", ProbeErrored, aboutProbe),
+	on("Message for Container of pod", ProbeKills, aboutKilling),
+	on("Event occurred", PullBegun, aboutPull),
+
+	on("Container termination failed with gracePeriod", KillFailed, aboutContainer),
+	on("Kill container failed", KillFailed, aboutContainer),
+	on("killContainer for pod failed", KillFailed, aboutContainer),
+	on("KillPod failed", KillFailed, aboutContainer),
+	on("PreStop hook failed", KillFailed, aboutContainer),
 
 	on("Adding static pod path", KubeletStarted, aboutPath),
 	on("Adding pod path: ", KubeletStarted, aboutPlainPath),
@@ -285,9 +293,44 @@ func aboutProbe(e *Event, f *fields, rest string) (ok bool) {
 	e.Reason, e.Container = f.get("probeType"), f.get("containerName")
 	e.Message, ok = f.err(rest)
 	if e.Message == "" {
-		e.Message = f.get("output")
+		e.Message = probeWords(f.get("output"))
 	}
 	return ok && e.Pod != "" && e.Reason != ""
+}
+
+// aboutKilling reads why a running container is ended: "Container c failed liveness probe, will be restarted".
+func aboutKilling(e *Event, f *fields, rest string) bool {
+	e.pod(f)
+	e.Container, e.Message = f.get("containerName"), f.get("containerMessage")
+	switch {
+	case strings.Contains(e.Message, " failed liveness probe"):
+		e.Reason = "Liveness"
+	case strings.Contains(e.Message, " failed startup probe"):
+		e.Reason = "Startup"
+	}
+	return rest == "" && e.Pod != "" && e.Reason != ""
+}
+
+// aboutPull reads the events about an image. All others are told by lines of their own, at lower verbosity.
+func aboutPull(e *Event, f *fields, rest string) bool {
+	e.Namespace, e.Pod, _ = strings.Cut(f.get("object"), "/")
+	e.Container = between(f.get("fieldPath"), "ontainers{", "}")
+	e.Message = f.get("message")
+	switch f.get("reason") {
+	case "Pulling":
+	case "Pulled", "Created", "Failed":
+		e.Kind = PullEnded
+	default:
+		return false
+	}
+	return rest == "" && e.Pod != "" && e.Container != ""
+}
+
+func aboutContainer(e *Event, f *fields, rest string) (ok bool) {
+	e.pod(f)
+	e.Container = f.get("containerName")
+	e.Message, ok = f.err(rest)
+	return ok && e.Pod != "" && e.Message != ""
 }
 
 func aboutPlainPath(e *Event, _ *fields, rest string) bool {

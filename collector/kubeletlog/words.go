@@ -199,6 +199,21 @@ func withoutCommands(s string) string {
 	return s
 }
 
+// probeWords keeps what the kubelet says of a probe that failed. What a command of the author's prints may be
+// anything, and is not kept.
+func probeWords(output string) string {
+	for _, own := range []string{
+		"HTTP probe failed with statuscode: ", `Get "http`, "dial tcp ", `command "`, "timeout: failed to connect service ",
+		"timeout: health rpc ", "error: failed to connect service ", "error: this server ", "error: health rpc ", "service unhealthy ",
+	} {
+		if strings.HasPrefix(output, own) {
+			line, _, _ := strings.Cut(output, "\n")
+			return line
+		}
+	}
+	return ""
+}
+
 var urls = regexp.MustCompile(`https?://[^\s"'\\]+`)
 
 // withoutURLSecrets takes user, password and query out of URLs.
