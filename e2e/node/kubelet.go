@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+const podsAPI = "PodsAPI" // the feature gate
+
 // kubeletConfiguration is what makes a kubelet that stands alone, disturbs nobody and finds its limits nowhere.
 func (n *Node) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	o := n.options
@@ -59,6 +61,9 @@ func (n *Node) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	if o.Auth == ClientCertificates {
 		c.Authentication.X509.ClientCAFile = n.certificates.ca
 	}
+	if !n.kubeletSince(1, 36) {
+		delete(c.FeatureGates, podsAPI) // it would not start with a gate that it does not know
+	}
 	if o.Configure != nil {
 		o.Configure(c)
 	}
@@ -96,11 +101,16 @@ func (n *Node) kubeletReady(ctx context.Context) error {
 
 // HasPodsAPI reports whether the kubelet has the socket of the Pods API: by default it does from 1.37 on.
 func (n *Node) HasPodsAPI() bool {
-	if enabled, set := n.options.FeatureGates["PodsAPI"]; set && !enabled {
+	if enabled, set := n.options.FeatureGates[podsAPI]; set && !enabled {
 		return false
 	}
+	return n.kubeletSince(1, 37)
+}
+
+// kubeletSince reports whether the kubelet is of a release or a later one.
+func (n *Node) kubeletSince(major, minor uint) bool {
 	v, err := version.ParseSemantic(n.programs.KubeletVersion)
-	return err != nil || v.AtLeast(version.MajorMinor(1, 37))
+	return err != nil || v.AtLeast(version.MajorMinor(major, minor))
 }
 
 // Pods asks the kubelet for its pods.
