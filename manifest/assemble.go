@@ -44,6 +44,7 @@ func (p *planner) assemble() []*Definition {
 		a.addDirectoryFile(&p.directory[i])
 	}
 	a.keepDirectory()
+	a.addForeign()
 	for key, e := range p.state.Entries {
 		if !a.used[key] && e.Served == nil {
 			delete(p.state.Entries, key)
@@ -171,6 +172,11 @@ func (a *assembler) dated(e *entry, own, causes []Problem) []Problem {
 	if f := a.files[e.Path]; f != nil && !f.modified.IsZero() && f.modified.Before(a.at) {
 		written = f.modified
 	}
+	return a.datedFrom(written, e, own, causes)
+}
+
+// datedFrom is dated with the time that the content was written.
+func (a *assembler) datedFrom(written time.Time, e *entry, own, causes []Problem) []Problem {
 	before := e.Onsets
 	e.Onsets = map[string]time.Time{}
 	dated := make([]Problem, 0, len(own)+len(causes))
@@ -272,7 +278,7 @@ func (a *assembler) addDirectoryFile(f *readFile) {
 	d.Valid = !c.Quarantined()
 	d.Served = d.Valid && !has(c.Problems, DuplicateName)
 	var causes []Problem
-	if other := a.state.Entries[candidateKey(c)]; d.Served && other != nil && other.Served != nil {
+	if other := a.state.Entries[candidateKey(c)]; a.serving && d.Served && other != nil && other.Served != nil {
 		line, column := c.Locate("metadata.name")
 		causes = append(causes, Problem{Reason: CrossSourceDuplicate, Level: Critical, Path: c.Path, Line: line, Column: column, Field: "metadata.name",
 			Message: fmt.Sprintf("%s is served from %s too: the kubelet runs only one of the two", candidateKey(c), other.Path)})

@@ -24,6 +24,8 @@ const (
 	FormConfiguration
 	// FormDirectory is a file of the kubelet's manifest directory: one Pod in its first document.
 	FormDirectory
+	// formList is what another server gives the kubelet: a Pod or a PodList.
+	formList
 )
 
 // A draft is one pod as written, before anybody judged it.
@@ -32,6 +34,8 @@ type draft struct {
 	place locator
 	// element is set on an element of a PodList, whose kind the kubelet does not look at.
 	element bool
+	// url is where the kubelet has it from, when that is not our server: it is part of the UID.
+	url string
 	// problems were found while reading: duplicate keys and further documents.
 	problems []Problem
 }

@@ -134,7 +134,7 @@ func TestFiles(t *testing.T) {
 		{name: "JSON after a marker, which YAML reads with less escapes", form: FormDirectory, file: "---\n" + strings.Replace(oneJSON("a"), `"i"`, `"\ud83d\ude00"`, 1), want: "2 / ManifestMalformed:2\n"},
 		{name: "keys twice in JSON, which the kubelet merges", form: FormDirectory, file: strings.Replace(oneJSON("a"), `"spec":`, `"metadata":{"labels":{"x":"y"}},"spec":`, 1), want: "1 default/a DuplicateKey:1\n"},
 		{name: "an empty file", form: FormDirectory, file: "", want: "1 / ManifestMalformed:1\n"},
-		{name: "the author's UID counts", form: FormDirectory, file: strings.Replace(block("a"), "name: a", "name: a\n  uid: u", 1), want: "1 default/a\n"},
+		{name: "the author's UID counts", form: FormDirectory, file: strings.Replace(block("a"), "name: a", "name: a\n  uid: u", 1), want: "1 default/a UIDFixed:5\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := outline(NewValidator(Rules{Node: "n"}).File("/x.yaml", []byte(test.file), test.form)); got != test.want {

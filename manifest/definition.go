@@ -61,13 +61,46 @@ type Set struct {
 	// Definitions are sorted by namespace, name, source and path; unparsed files come last, by path.
 	Definitions []*Definition
 	Document    *Document // nil in observing mode and before the first load
-	// Problems belong to no definition: ConfigInvalid, MassRemovalHeld, ListRejected.
+	// Directory is how the kubelet's own manifest directory was found.
+	Directory Directory
+	// List is what somebody else serves the kubelet, in observing mode; nil when nothing is known of such a list.
+	List *List
+	// Address is what the manifest listener is bound to, HOST:PORT; "" in observing mode.
+	Address string
+	// Problems belong to no definition: ConfigInvalid, MassRemovalHeld, ListRejected, ManifestUnreadable.
 	Problems []Problem
 	Fetches  Fetches
 	// Rejections counts definitions refused since start, by stage: "validation" or "kubelet".
 	Rejections map[string]uint64
 	// LastReload is whether the last load of the configuration succeeded.
 	LastReload bool
+}
+
+// A Directory is how the kubelet's manifest directory was found when it was last read.
+type Directory struct {
+	Path  string // as the kubelet calls it; "" when none is observed
+	State DirectoryState
+}
+
+// DirectoryState says what is known of a directory.
+type DirectoryState string
+
+// The states. A directory that cannot be read proves nothing, one that is missing has the kubelet stop its pods.
+const (
+	DirectoryRead       DirectoryState = "read"
+	DirectoryMissing    DirectoryState = "missing"
+	DirectoryUnreadable DirectoryState = "unreadable"
+)
+
+// A List is what another server gives the kubelet at its staticPodURL, as read by the exporter. It is immutable.
+type List struct {
+	URL      string    // with its credentials and query masked
+	Revision string    // lower-case hex SHA-256 of the body last read; "" before the first
+	At       time.Time // when this body was first read
+	// UIDs of the pods in it, as the kubelet would give them; "" for one that cannot be told.
+	UIDs []types.UID
+	// Refusal is why the kubelet would refuse the body as a whole, naming the culprit; "" when it would not.
+	Refusal string
 }
 
 // A Document is the list served to the kubelet. It is immutable.
@@ -90,6 +123,8 @@ type Fetch struct {
 type Fetches struct {
 	Recent []Fetch        // the kubelet's last 32, oldest first
 	ByCode map[int]uint64 // every request since start
+	// Unauthorized is when something that calls itself as the kubelet does last came without the token.
+	Unauthorized time.Time
 }
 
 // Last returns the kubelet's last fetch.

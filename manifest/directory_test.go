@@ -80,6 +80,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	relate(files)
 	const want = `#50-x.yaml#: x StrayFile(warning)
 10-link.yaml: linked
 11-dangling.yaml: unreadable
@@ -136,14 +137,18 @@ func TestDirectoryTwiceWithOneValidator(t *testing.T) {
 	v := NewValidator(Rules{Node: "n"})
 	want := "a.yaml: web DuplicateName(critical)\nb.yaml: web\n"
 	for range 2 {
-		if files, err := v.readDirectory(dir, ""); err != nil || listFiles(files) != want {
+		files, err := v.readDirectory(dir, "")
+		relate(files)
+		if err != nil || listFiles(files) != want {
 			t.Errorf("%v\n%swant\n%s", err, listFiles(files), want)
 		}
 	}
 	if err := os.Remove(filepath.Join(dir, "b.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	if files, err := v.readDirectory(dir, ""); err != nil || listFiles(files) != "a.yaml: web\n" {
+	files, err := v.readDirectory(dir, "")
+	relate(files)
+	if err != nil || listFiles(files) != "a.yaml: web\n" {
 		t.Errorf("the mark stuck to the remembered candidate: %v\n%s", err, listFiles(files))
 	}
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -28,8 +29,14 @@ type reading struct {
 	incomplete []string
 	// directory holds what the kubelet's own manifest directory holds, by file; nil when it is not observed.
 	directory []readFile
+	// directoryPath is what the kubelet calls it; "" when it is not observed.
+	directoryPath string
 	// directoryErr is why that directory could not be listed: what was known of it stays.
 	directoryErr error
+	// foreign is what another server gives the kubelet; nil when it is not read.
+	foreign *foreignReading
+	// recheck is when to load again because something read is not settled; zero for not.
+	recheck time.Time
 	// deliberate is set by SIGHUP, POST /-/reload and --allow-mass-removal: somebody means what is read.
 	deliberate bool
 	running    Running // nil while it is not known
@@ -47,6 +54,7 @@ type readFile struct {
 	modified   time.Time
 	err        error // why it could not be read
 	candidates []*Candidate
+	sum        [sha256.Size]byte // of the content; only of files of the kubelet's directory
 }
 
 // sound reports whether the file was read and everything in it may be served, so that what it lacks was
@@ -103,7 +111,7 @@ func makePlan(prev *state, r reading) *plan {
 		causes:  map[string][]Problem{},
 		refused: map[string]bool{},
 	}
-	p.state.Node = r.node
+	p.state.Node, p.recheck = r.node, r.recheck
 	for _, files := range [][]readFile{r.files, r.directory} {
 		for i := range files {
 			p.files[files[i].path] = &files[i]

@@ -18,6 +18,9 @@ const (
 	DuplicateName           Reason = "DuplicateName"           // Q
 	CrossSourceDuplicate    Reason = "CrossSourceDuplicate"    // Q
 	HostPortConflict        Reason = "HostPortConflict"        // Q, the newcomer
+	// UnsafeMetadata is metadata that the kubelet takes as it is from its directory or another's list, and that
+	// keeps the pod from running or harms the node: MirrorAnnotation, DeletionTimestamp, UnsafeUID, DuplicateUID.
+	UnsafeMetadata Reason = "UnsafeMetadata"
 )
 
 // Codes of the definition stage, warning.
@@ -30,6 +33,8 @@ const (
 	StrayFile          Reason = "StrayFile"
 	PriorityIncomplete Reason = "PriorityIncomplete"
 	UIDIgnored         Reason = "UIDIgnored"
+	// UIDFixed is a UID of the author's that the kubelet takes as it is: most edits never reach the running pod.
+	UIDFixed Reason = "UIDFixed"
 )
 
 // Codes of the delivery stage and of the node that the store itself gives.

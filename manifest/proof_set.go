@@ -44,9 +44,14 @@ func Together(candidates []*Candidate) []*Candidate {
 // with returns a copy of c that has one more critical problem. Candidates are immutable and shared with the
 // Validator's cache.
 func (c *Candidate) with(reason Reason, field, message string) *Candidate {
+	return c.marked(Critical, reason, field, "", message)
+}
+
+// marked returns a copy of c that has one more problem.
+func (c *Candidate) marked(level Level, reason Reason, field, detail, message string) *Candidate {
 	marked := *c
 	line, column := c.Locate(field)
-	marked.Problems = append(c.Problems[:len(c.Problems):len(c.Problems)], Problem{Reason: reason, Level: Critical,
-		Message: clip(message), Path: c.Path, Line: line, Column: column, Field: field})
+	marked.Problems = append(c.Problems[:len(c.Problems):len(c.Problems)], Problem{Reason: reason, Level: level,
+		Message: clip(message), Detail: detail, Path: c.Path, Line: line, Column: column, Field: field})
 	return &marked
 }

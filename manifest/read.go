@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +15,8 @@ import (
 )
 
 // read reads and proves every source. watched are the directories whose changes must bring the next load.
-func (s *Store) read(sources Sources, at time.Time) (r reading, watched []string, problems []Problem) {
-	r = reading{at: at, node: s.Node(), serving: s.options.Serving, running: s.running, pod: s.pod}
+func (s *Store) read(sources Sources, at time.Time, deliberate bool) (r reading, watched []string, problems []Problem) {
+	r = reading{at: at, deliberate: deliberate, node: s.Node(), serving: s.options.Serving, running: s.running, pod: s.pod}
 	watch := map[string]bool{}
 
 	if s.options.Serving {
@@ -53,13 +54,36 @@ func (s *Store) read(sources Sources, at time.Time) (r reading, watched []string
 	}
 	if dir := s.kubelet.Directory; dir != "" {
 		watch[dir] = true
-		r.directory, r.directoryErr = s.validator.readDirectory(dir, "")
-		if r.directoryErr != nil && !errors.Is(r.directoryErr, fs.ErrNotExist) {
-			problems = append(problems, unreadable(dir, r.directoryErr))
+		r.directoryPath = cmp.Or(s.kubelet.StaticPodPath, dir)
+		files, err := s.validator.readDirectory(dir, r.directoryPath)
+		r.directory, r.recheck = s.settler.settle(files, at, deliberate)
+		relate(r.directory)
+		r.directoryErr = err
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, unreadable(dir, err))
 		}
+	}
+	if feed := s.feeder.current(); feed.feed.URL != "" {
+		r.foreign = s.foreign.reading(s.validator, feed)
+		problems = append(problems, feed.problems()...)
 	}
 	s.validator.Sweep()
 	return r, slices.Sorted(maps.Keys(watch)), problems
+}
+
+// directoryState says how the kubelet's directory was found.
+func (r *reading) directoryState() Directory {
+	d := Directory{Path: r.directoryPath}
+	switch {
+	case r.directoryPath == "":
+	case r.directoryErr == nil:
+		d.State = DirectoryRead
+	case errors.Is(r.directoryErr, fs.ErrNotExist):
+		d.State = DirectoryMissing
+	default:
+		d.State = DirectoryUnreadable
+	}
+	return d
 }
 
 // pod gives the defaulted pod of a revision kept from before.

@@ -41,9 +41,22 @@ type Sources struct {
 
 // Kubelet is what a Store needs to know of the kubelet it feeds or observes.
 type Kubelet struct {
-	Directory    string // its manifest directory (staticPodPath); "" for none
-	Standalone   bool
-	FeatureGates map[string]bool
+	Directory string // its manifest directory, or its one manifest file; "" for none
+	// StaticPodPath is what the kubelet itself calls Directory, which is part of every UID: it differs where the
+	// exporter sees the directory elsewhere, as in a container. "" for the same.
+	StaticPodPath string
+	Feed          Feed // another server that feeds it, read in observing mode; the zero value for none
+	Standalone    bool
+	FeatureGates  map[string]bool
+}
+
+func (k Kubelet) equal(l Kubelet) bool {
+	return k.Directory == l.Directory && k.StaticPodPath == l.StaticPodPath && k.Feed.equal(l.Feed) && k.sameRules(l)
+}
+
+// sameRules reports whether definitions are judged alike.
+func (k Kubelet) sameRules(l Kubelet) bool {
+	return k.Standalone == l.Standalone && maps.Equal(k.FeatureGates, l.FeatureGates)
 }
 
 // A Store owns the definitions of the node. Make it with Open, drive it with Run.
@@ -60,10 +73,13 @@ type Store struct {
 	running   Running
 	kubelet   Kubelet
 	watcher   *watcher
+	settler   settler
+	foreign   provenFeed
 	loaded    bool
 	invalid   map[string]bool // what was refused by validation or the kubelet at the last load
 	saveErr   string
 	wake      chan struct{}
+	feeder    *feeder // its methods may be called by anybody
 
 	mu       sync.Mutex // guards what follows
 	set      *Set
@@ -81,6 +97,7 @@ func Open(o Options) (*Store, error) {
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
+	s.feeder = newFeeder(func() time.Time { return s.now() }, s.reloadSoon)
 	var err error
 	if s.state, err = loadState(o.StateDirectory); err != nil {
 		if s.state, err = s.setAside(err); err != nil {
@@ -177,15 +194,31 @@ func (s *Store) Reload(context.Context) error {
 // SetKubelet tells what is known of the kubelet; a change is followed by a load.
 func (s *Store) SetKubelet(k Kubelet) {
 	s.loading.Lock()
-	same := s.kubelet.Directory == k.Directory && s.kubelet.Standalone == k.Standalone && maps.Equal(s.kubelet.FeatureGates, k.FeatureGates)
-	if !same {
-		s.kubelet = k
+	if s.options.Serving {
+		k.Feed = Feed{} // it is fed by us, or should be
+	}
+	same := s.kubelet.equal(k)
+	if !s.kubelet.sameRules(k) {
 		s.validator = NewValidator(Rules{Node: s.Node(), Standalone: k.Standalone, FeatureGates: k.FeatureGates})
 	}
+	s.kubelet = k
 	s.loading.Unlock()
+	s.feeder.follow(k.Feed)
 	if !same {
 		s.reloadSoon()
 	}
+}
+
+// LookAgain has the list of another server read now: the kubelet has said something about it.
+func (s *Store) LookAgain() { s.feeder.look() }
+
+// SetAddress tells what the manifest listener is bound to, as HOST:PORT.
+func (s *Store) SetAddress(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.set
+	next.Address = address
+	s.publish(&next)
 }
 
 // SetRunning tells what runs on the node. It matters while the state is lost.
@@ -235,8 +268,7 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	defer s.loading.Unlock()
 	at := s.now()
 	sources, configErr := s.options.Load()
-	r, watched, problems := s.read(sources, at)
-	r.deliberate = deliberate || !s.loaded && s.options.AllowMassRemoval
+	r, watched, problems := s.read(sources, at, deliberate || !s.loaded && s.options.AllowMassRemoval)
 	p := makePlan(s.state, r)
 	s.loaded = true
 
@@ -261,6 +293,10 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	defer s.mu.Unlock()
 	next := *s.set
 	next.At, next.Definitions, next.Document = at, p.definitions, document
+	next.Directory, next.List = r.directoryState(), nil
+	if r.foreign != nil {
+		next.List = r.foreign.list
+	}
 	next.Problems = dateProblems(s.set.Problems, problems, at)
 	next.Rejections = s.countRejections(p.definitions)
 	next.LastReload = configErr == nil

@@ -30,14 +30,18 @@ func contentHash(node string, canonical []byte) string {
 // contentUID is the UID of a pod that we serve: the first 128 bits of its content's hash.
 func contentUID(contentHash string) types.UID { return types.UID(contentHash[:32]) }
 
-// fileUID is the UID that the kubelet gives to a pod from a file, when the author gave none: FNV-128a over a
-// dump of its internal, defaulted pod, the node's name and the file's path. It holds for a kubelet of the same
-// minor version.
-func fileUID(pod *core.Pod, node, path string) types.UID {
+// kubeletUID is the UID that the kubelet gives to a pod when the author gave none: FNV-128a over a dump of its
+// internal, defaulted pod, and the node's name with the file's path, or the URL alone. It holds for a kubelet of
+// the same minor version.
+func kubeletUID(pod *core.Pod, node string, from origin) types.UID {
 	h := fnv.New128a()
 	hash.DeepHashObject(h, pod)
-	fmt.Fprintf(h, "host:%s", node)
-	fmt.Fprintf(h, "file:%s", path)
+	if from.source == SourceFile {
+		fmt.Fprintf(h, "host:%s", node)
+		fmt.Fprintf(h, "file:%s", from.place)
+	} else {
+		fmt.Fprintf(h, "url:%s", from.place)
+	}
 	return types.UID(hex.EncodeToString(h.Sum(nil)))
 }
 

@@ -84,12 +84,16 @@ func (v *Validator) prove(path string, form Form, d *draft) *Candidate {
 	}
 	var problems []Problem
 	var judged verdict
-	if form == FormDirectory {
+	switch form {
+	case FormDirectory, formList:
 		c.Canonical = appendCanonical(nil, root)
 		c.Hash = contentHash(v.rules.Node, c.Canonical)
-		judged = v.judge(cacheKey(form, path, d.json), func() verdict { return v.fields.judgeFile(d.json, v.rules.Node, path) })
+		judged = v.judgeVerbatim(path, form, d)
 		c.UID = judged.uid
-	} else {
+		if judged.pod != nil {
+			problems = verbatim(judged.pod, ownUID(root))
+		}
+	default:
 		field, reason, words := checkKind(d.json)
 		if normalize(root) {
 			problems = append(problems, Problem{Reason: UIDIgnored, Level: Warning, Field: "metadata.uid",
@@ -101,7 +105,9 @@ func (v *Validator) prove(path string, form Form, d *draft) *Candidate {
 		if reason != "" && !d.element {
 			judged.refuse(reason, field, "", words)
 		} else {
-			judged = v.judge(cacheKey(form, "", c.Canonical), func() verdict { return v.fields.judgeItem(withUID(c.Canonical, c.UID), v.rules.Node) })
+			judged = v.judge(cacheKey(form, "", c.Canonical), func() verdict {
+				return v.fields.judgeItem(withUID(c.Canonical, c.UID), v.rules.Node, origin{source: SourceHTTP})
+			})
 			if judged.refusal != "" && reason == NotAPod && field == "kind" && !strings.HasPrefix(words, "Object ") {
 				judged = verdict{}
 				judged.refuse(reason, field, "", words)
@@ -127,6 +133,18 @@ func (v *Validator) prove(path string, form Form, d *draft) *Candidate {
 	c.Problems = placed(append(problems, d.problems...), path, d.place)
 	c.locateShared(d.place)
 	return c
+}
+
+// judgeVerbatim judges what the kubelet reads itself, from its directory or from another server.
+func (v *Validator) judgeVerbatim(path string, form Form, d *draft) verdict {
+	from := origin{SourceFile, path}
+	if form == formList {
+		from = origin{SourceHTTP, d.url}
+	}
+	if d.element {
+		return v.judge(cacheKey(form, from.place+"[]", d.json), func() verdict { return v.fields.judgeItem(d.json, v.rules.Node, from) })
+	}
+	return v.judge(cacheKey(form, from.place, d.json), func() verdict { return v.fields.judgePod(d.json, v.rules.Node, from) })
 }
 
 // judge returns the remembered verdict, else that of f.

@@ -38,8 +38,15 @@ func (v *verdict) refuse(reason Reason, field, detail, words string) {
 	v.problems = append(v.problems, Problem{Reason: reason, Level: Critical, Message: words, Detail: detail, Field: field})
 }
 
-// judgeItem judges an item of the list that the kubelet gets by URL: canonical JSON with the UID that we put.
-func (s fieldTypes) judgeItem(item []byte, node string) verdict {
+// An origin is where the kubelet has a pod from, which it makes the UID of when the author gave none: the path of
+// a file, or the URL of a list. The pods of our own list have a UID.
+type origin struct {
+	source Source
+	place  string
+}
+
+// judgeItem judges an item of a list that the kubelet gets by URL, as JSON.
+func (s fieldTypes) judgeItem(item []byte, node string, from origin) verdict {
 	var v verdict
 	list := append(append([]byte(`{"apiVersion":"v1","items":[`), item...), `],"kind":"PodList"}`...)
 	object, err := runtime.Decode(legacyscheme.Codecs.UniversalDecoder(), list)
@@ -52,12 +59,13 @@ func (s fieldTypes) judgeItem(item []byte, node string) verdict {
 		v.refuse(ManifestMalformed, "", "", "invalid pods list")
 		return v
 	}
-	v.judge(&pods.Items[0], item, node, "")
+	v.judge(&pods.Items[0], item, node, from)
 	return v
 }
 
-// judgeFile judges a file of the kubelet's manifest directory, converted to JSON.
-func (s fieldTypes) judgeFile(data []byte, node, path string) verdict {
+// judgePod judges a document that is one pod, converted to JSON: a file of the kubelet's manifest directory, or
+// what it gets by URL.
+func (s fieldTypes) judgePod(data []byte, node string, from origin) verdict {
 	var v verdict
 	if field, reason, words := checkKind(data); reason != "" {
 		v.refuse(reason, field, "", words)
@@ -73,7 +81,7 @@ func (s fieldTypes) judgeFile(data []byte, node, path string) verdict {
 		v.refuse(NotAPod, "kind", "", "invalid pod")
 		return v
 	}
-	v.judge(pod, data, node, path)
+	v.judge(pod, data, node, from)
 	return v
 }
 
@@ -128,14 +136,14 @@ func (v *verdict) undecodable(s fieldTypes, data []byte, err error) {
 var indices = regexp.MustCompile(`\[[0-9]+\]`)
 
 // judge does what the kubelet does with a decoded pod: fill in the node's part, validate, and refuse what
-// needs the API. data is what it was decoded from, file its path, "" for a pod served by URL.
-func (v *verdict) judge(pod *core.Pod, data []byte, node, file string) {
+// needs the API. data is what it was decoded from.
+func (v *verdict) judge(pod *core.Pod, data []byte, node string, from origin) {
 	if pod.Name == "" {
 		v.refuse(ManifestInvalid, "metadata.name", "Required value", "invalid pod: name is needed for the pod")
 		return
 	}
 	name := pod.Name
-	applyDefaults(pod, node, file)
+	applyDefaults(pod, node, from)
 	v.uid = pod.UID
 
 	options := podutil.GetValidationOptionsFromPodSpecAndMeta(&pod.Spec, nil, &pod.ObjectMeta, nil)
@@ -163,9 +171,9 @@ func (v *verdict) judge(pod *core.Pod, data []byte, node, file string) {
 }
 
 // applyDefaults mirrors the kubelet's: it keeps a UID that is set.
-func applyDefaults(pod *core.Pod, node, file string) {
+func applyDefaults(pod *core.Pod, node string, from origin) {
 	if pod.UID == "" {
-		pod.UID = fileUID(pod, node, file)
+		pod.UID = kubeletUID(pod, node, from)
 	}
 	pod.Name += "-" + node
 	if pod.Namespace == "" {
@@ -176,7 +184,7 @@ func applyDefaults(pod *core.Pod, node, file string) {
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations["kubernetes.io/config.hash"] = string(pod.UID)
-	if file != "" {
+	if from.source == SourceFile {
 		helper.AddOrUpdateTolerationInPod(pod, &core.Toleration{Operator: core.TolerationOpExists, Effect: core.TaintEffectNoExecute})
 	}
 	pod.Status.Phase = core.PodPending
@@ -224,6 +232,13 @@ func priorityWarning(pod *core.Pod) (field, words string) {
 			nodeCritical, scheduling.SystemNodeCritical)
 	}
 	return "", ""
+}
+
+// ownUID is the author's metadata.uid, "" when there is none.
+func ownUID(tree map[string]any) types.UID {
+	metadata, _ := tree["metadata"].(map[string]any)
+	uid, _ := metadata["uid"].(string)
+	return types.UID(uid)
 }
 
 // nameOf reads the identity from a tree that may not decode; name is "" when there is none.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -30,6 +31,9 @@ func (s *Store) Run(ctx context.Context) error {
 	} else {
 		defer w.Close()
 	}
+	var feed sync.WaitGroup
+	feed.Go(func() { s.feeder.run(ctx) })
+	defer feed.Wait()
 	s.loading.Lock()
 	s.watcher = &watcher{fs: w, log: s.log, watched: map[string]bool{}}
 	s.loading.Unlock()
