@@ -9,6 +9,7 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
@@ -33,6 +34,13 @@ type Kubelet interface {
 // A Runtime is asked as a Kubelet is.
 type Runtime interface {
 	View(ctx context.Context, resync bool) (*cri.View, error)
+	Changed() <-chan struct{}
+	Healthy() bool
+}
+
+// Mirrors are asked as a Kubelet is.
+type Mirrors interface {
+	View(ctx context.Context, resync bool) (*mirror.View, error)
 	Changed() <-chan struct{}
 	Healthy() bool
 }
@@ -69,6 +77,7 @@ type Options struct {
 	Kubelet   Kubelet
 	Runtime   Runtime
 	Log       Log
+	Mirrors   Mirrors
 
 	ResyncInterval time.Duration // of healthy inputs; 0 is DefaultResyncInterval
 	Timeout        time.Duration // of one question; 0 is DefaultTimeout
@@ -83,6 +92,7 @@ type Collector struct {
 	manifests InputState
 	kubelet   *source[kubelet.View]
 	runtime   *source[cri.View]
+	mirrors   *source[mirror.View]
 	events    InputState // of the log
 	answers   chan func(now time.Time)
 	undrained bool // the log has told of events
@@ -116,6 +126,11 @@ func New(o Options) *Collector {
 		c.runtime.ask, c.runtime.changed, c.runtime.healthy = o.Runtime.View, o.Runtime.Changed, o.Runtime.Healthy
 		c.runtime.state.Configured = true
 	}
+	c.mirrors = &source[mirror.View]{state: InputState{Input: InputMirror}}
+	if o.Mirrors != nil {
+		c.mirrors.ask, c.mirrors.changed, c.mirrors.healthy = o.Mirrors.View, o.Mirrors.Changed, o.Mirrors.Healthy
+		c.mirrors.state.Configured = true
+	}
 	return c
 }
 
@@ -130,7 +145,7 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 
 	now := time.Now()
 	c.started, c.due = now, now
-	for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.events} {
+	for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.mirrors.state, &c.events} {
 		if s.Configured {
 			s.Since, s.Err = now, noAnswer
 		}
@@ -142,6 +157,7 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 		now := time.Now()
 		c.kubelet.begin(ctx, now, c, &questions)
 		c.runtime.begin(ctx, now, c, &questions)
+		c.mirrors.begin(ctx, now, c, &questions)
 		if c.ready(now) {
 			emit(c.observe(now))
 			c.published, c.due = time.Now(), time.Time{}
@@ -149,6 +165,7 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 		events := c.logChanged()
 		c.kubelet.listen()
 		c.runtime.listen()
+		c.mirrors.listen()
 		timer.Reset(time.Until(c.next()))
 		select {
 		case <-ctx.Done():
@@ -166,6 +183,8 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 			c.kubelet.stir(time.Now())
 		case <-c.runtime.wake:
 			c.runtime.stir(time.Now())
+		case <-c.mirrors.wake:
+			c.mirrors.stir(time.Now())
 		}
 	}
 }
@@ -197,31 +216,32 @@ func (c *Collector) publish(at time.Time) {
 func (c *Collector) ready(now time.Time) bool {
 	c.kubelet.overdue(now, c)
 	c.runtime.overdue(now, c)
+	c.mirrors.overdue(now, c)
 	if c.published.IsZero() {
-		complete := c.kubelet.answered() && c.runtime.answered() && (c.options.Manifests == nil || c.options.Manifests.Current() != nil)
+		complete := c.kubelet.answered() && c.runtime.answered() && c.mirrors.answered() && (c.options.Manifests == nil || c.options.Manifests.Current() != nil)
 		return complete || !now.Before(c.started.Add(firstWait))
 	}
 	if c.due.IsZero() || now.Before(c.due) {
 		return !now.Before(c.published.Add(heartbeat))
 	}
-	return !c.kubelet.fresh(now) && !c.runtime.fresh(now)
+	return !c.kubelet.fresh(now) && !c.runtime.fresh(now) && !c.mirrors.fresh(now)
 }
 
 // next is when there is something to do if nothing happens before.
 func (c *Collector) next() time.Time {
 	if c.published.IsZero() {
-		return earliest(c.started.Add(firstWait), c.kubelet.next(), c.runtime.next())
+		return earliest(c.started.Add(firstWait), c.kubelet.next(), c.runtime.next(), c.mirrors.next())
 	}
 	at := c.due
 	if !at.IsZero() {
-		at = latest(at, c.kubelet.freshUntil(), c.runtime.freshUntil())
+		at = latest(at, c.kubelet.freshUntil(), c.runtime.freshUntil(), c.mirrors.freshUntil())
 	}
-	return earliest(at, c.published.Add(heartbeat), c.kubelet.next(), c.runtime.next())
+	return earliest(at, c.published.Add(heartbeat), c.kubelet.next(), c.runtime.next(), c.mirrors.next())
 }
 
 // observe takes down what every input says now.
 func (c *Collector) observe(now time.Time) *Observation {
-	o := &Observation{Kubelet: c.kubelet.view, Runtime: c.runtime.view}
+	o := &Observation{Kubelet: c.kubelet.view, Runtime: c.runtime.view, Mirror: c.mirrors.view}
 	if c.options.Manifests != nil {
 		o.Manifest = c.options.Manifests.Current()
 		var err error
@@ -243,7 +263,7 @@ func (c *Collector) observe(now time.Time) *Observation {
 		}
 	}
 	o.At = now
-	o.Inputs = []InputState{c.manifests, c.kubelet.state, c.runtime.state, c.events, {Input: InputMirror}}
+	o.Inputs = []InputState{c.manifests, c.kubelet.state, c.runtime.state, c.events, c.mirrors.state}
 	return o
 }
 

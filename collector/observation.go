@@ -9,6 +9,7 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
@@ -34,7 +35,7 @@ type InputState struct {
 	LastSuccess, Since time.Time
 	Duration           time.Duration // of the last question
 	Err                string        // why it is not Up, at most 1 KiB
-	Unauthorized       bool          // the kubelet refuses the exporter's credentials
+	Unauthorized       bool          // the kubelet or the API server refuses the exporter's credentials
 	SourcesNotReady    bool          // the kubelet is up but has not seen all its pod sources
 }
 
@@ -45,6 +46,7 @@ type Observation struct {
 	Manifest *manifest.Set
 	Kubelet  *kubelet.View
 	Runtime  *cri.View
+	Mirror   *mirror.View
 	Log      []kubeletlog.Event // since the Observation before, in the order of the log
 	LogStats kubeletlog.Stats
 	Inputs   []InputState // one of each, in the order of the constants

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
 )
 
 // A source is an input that is asked. It belongs to the goroutine of Run; only the question itself runs
@@ -66,7 +67,7 @@ func (s *source[V]) answer(now time.Time, c *Collector, view *V, err error) {
 	s.asking, s.hangs = false, false
 	s.asked++
 	s.state.Duration = now.Sub(s.begun)
-	s.state.Unauthorized = errors.Is(err, kubelet.ErrUnauthorized)
+	s.state.Unauthorized = errors.Is(err, kubelet.ErrUnauthorized) || errors.Is(err, mirror.ErrUnauthorized)
 	s.state.SourcesNotReady = errors.Is(err, kubelet.ErrSourcesNotReady)
 	if s.state.SourcesNotReady && view != nil {
 		err = nil // the kubelet says what it has: it is up

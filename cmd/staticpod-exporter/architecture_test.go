@@ -19,8 +19,9 @@ var house = map[string][]string{
 	"cri":                  nil,
 	"collector/kubelet":    nil,
 	"collector/kubeletlog": nil,
-	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog"},
-	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog"},
+	"collector/mirror":     nil,
+	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
+	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
 	"observe/web":          {"collector/status", "collector", "manifest", "observe/output"},
@@ -28,7 +29,7 @@ var house = map[string][]string{
 	"alerts":               nil,
 	"dashboards":           nil,
 	"cmd/staticpod-exporter": {
-		"manifest", "cri", "collector", "collector/kubelet", "collector/kubeletlog", "collector/status",
+		"manifest", "cri", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
 		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards",
 	},
 }
@@ -43,7 +44,7 @@ var rooms = map[string][]string{
 	"k8s.io/cri-client/":                      {"cri"},
 	"k8s.io/kubernetes/":                      {"manifest"},
 	"github.com/spf13/":                       {"cmd/staticpod-exporter"},
-	"k8s.io/client-go/":                       nil,
+	"k8s.io/client-go/":                       {"collector/mirror"},
 	"os/exec":                                 nil,
 	"unsafe":                                  nil,
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
@@ -100,8 +101,8 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	facts := &kubeletFacts{config: config.Config, store: store}
 	facts.tell(nil)
 
-	// What does run, seen from three sides.
-	inputs, err := openInputs(config.Config, log)
+	// What does run, seen from up to four sides.
+	inputs, err := openInputs(config.Config, store.Node(), log)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 
 	// The verdict.
 	poll := collector.New(inputs.options(store, config.Config, log))
-	statuses := status.NewTracker()
+	statuses := status.NewTracker(status.Limits{RolloutDeadline: config.Kubelet.RolloutDeadline})
 	remembered := filepath.Join(config.Manifest.StateDirectory, "status.json")
 	if err := statuses.Restore(remembered); err != nil {
 		log.Warn("statuses are judged afresh", "err", err)
@@ -152,14 +153,15 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	return err
 }
 
-// inputs are the three sides from which the node is seen; nil for one that is not configured.
+// inputs are the sides from which the node is seen; nil for one that is not configured.
 type inputs struct {
 	kubelet *kubelet.Client
 	runtime *cri.Client
 	log     *kubeletlog.Follower
+	mirrors *mirror.Client
 }
 
-func openInputs(config Config, log *slog.Logger) (inputs, error) {
+func openInputs(config Config, node string, log *slog.Logger) (inputs, error) {
 	var in inputs
 	var err error
 	if config.Kubelet.Endpoint != "" || config.Kubelet.PodsSocket != "" {
@@ -184,6 +186,11 @@ func openInputs(config Config, log *slog.Logger) (inputs, error) {
 			return in, fmt.Errorf("kubelet log: %w", err)
 		}
 	}
+	if config.Mirror.Kubeconfig != "" {
+		if in.mirrors, err = mirror.New(mirror.Options{Kubeconfig: config.Mirror.Kubeconfig, Node: node}); err != nil {
+			return in, err
+		}
+	}
 	return in, nil
 }
 
@@ -199,6 +206,9 @@ func (in inputs) options(store *manifest.Store, config Config, log *slog.Logger)
 	if in.log != nil {
 		o.Log = in.log
 	}
+	if in.mirrors != nil {
+		o.Mirrors = in.mirrors
+	}
 	return o
 }
 
@@ -211,6 +221,9 @@ func (in inputs) run(ctx context.Context, g *errgroup.Group) {
 	}
 	if in.log != nil {
 		g.Go(func() error { return in.log.Run(ctx) })
+	}
+	if in.mirrors != nil {
+		g.Go(func() error { return in.mirrors.Run(ctx) })
 	}
 }
 
