@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"k8s.io/kubernetes/":                      {"manifest"},
 	"github.com/spf13/":                       {"cmd/staticpod-exporter"},
 	"k8s.io/client-go/":                       {"collector/mirror"},
-	"os/exec":                                 nil,
+	"os/exec":                                 {"collector/kubeletlog"}, // journalctl
 	"unsafe":                                  nil,
 }
 

@@ -17,13 +17,14 @@ import (
 
 // A position is a place in the log that a later run finds again, wherever rotation has taken its file.
 type position struct {
-	Path     string    `json:"path"` // of the log, not of a rotated file
-	Device   uint64    `json:"device"`
-	Inode    uint64    `json:"inode"`
-	Length   int       `json:"length"`      // of what Sum is of
-	Sum      string    `json:"fingerprint"` // of the first Length bytes of the file
-	Offset   int64     `json:"offset"`
-	Modified time.Time `json:"modified"` // when the file was, as last seen
+	Path     string    `json:"path"` // of the log, not of a rotated file; of a journal its source
+	Device   uint64    `json:"device,omitempty"`
+	Inode    uint64    `json:"inode,omitempty"`
+	Length   int       `json:"length,omitempty"`      // of what Sum is of
+	Sum      string    `json:"fingerprint,omitempty"` // of the first Length bytes of the file
+	Offset   int64     `json:"offset,omitempty"`
+	Modified time.Time `json:"modified,omitzero"` // when the file was, as last seen
+	Cursor   string    `json:"cursor,omitempty"`  // of an entry of the journal
 }
 
 func fingerprint(head []byte) string {

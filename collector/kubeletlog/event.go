@@ -64,5 +64,6 @@ type Stats struct {
 	Lines, Bytes, Events uint64
 	Gaps                 uint64 // times that lines may have been lost beyond recovery
 	Oversized            uint64 // lines and records too long to be kept whole
-	Lag                  int64  // bytes not yet read
+	Lag                  int64  // bytes not yet read; 0 where that cannot be known
+	Noise                Noise  // lines that look like trouble and are none
 }

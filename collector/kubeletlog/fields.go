@@ -8,10 +8,11 @@ import (
 // fields is a record taken apart: its time, its message and the values of the keys that matter. References
 // to objects are "namespace/name" in both formats.
 type fields struct {
-	at     time.Time // zero when the record does not say
-	msg    string
-	values [8]value
-	n      int // of values
+	at      time.Time // zero when the record does not say
+	msg     string
+	service string // whose record it is, where that is said
+	values  [8]value
+	n       int // of values
 }
 
 type value struct{ key, text string }

@@ -40,8 +40,9 @@ import (
 // one event between its first and last are left out when there are more, and if that is not enough reading
 // waits, since a file keeps its lines by itself.
 type Follower struct {
-	log  *slog.Logger
-	tail *tail
+	log        *slog.Logger
+	transport  transport
+	checkpoint *checkpoint
 
 	mu        sync.Mutex
 	pending   []Event
@@ -57,25 +58,35 @@ type Follower struct {
 
 const pendingLimit = 2048
 
+// A transport brings what the kubelet logs to the Follower. It is used by one goroutine.
+type transport interface {
+	// run reads until ctx ends.
+	run(ctx context.Context)
+	// end lets go of what is open, and keeps the place.
+	end()
+}
+
 // Follow returns a Follower of the log that options name. Whether there is such a log shows when it runs;
 // the error is one of the options alone.
 func Follow(options Options) (*Follower, error) {
-	path, err := filePath(options.Path)
+	source, err := parseSource(options.Path)
 	if err != nil {
 		return nil, err
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Follower{log: options.Logger, changed: make(chan struct{}), room: make(chan struct{})}
-	f.tail = newTail(path, f)
-	f.tail.checkpoint = newCheckpoint(options.StateDirectory, options.Logger)
+	f := &Follower{
+		log: options.Logger, checkpoint: newCheckpoint(options.StateDirectory, options.Logger),
+		changed: make(chan struct{}), room: make(chan struct{}),
+	}
+	f.transport = source.transport(f, options.Stdin)
 	return f, nil
 }
 
 // Run follows the log until ctx ends, and then returns nil. It is called once.
 func (f *Follower) Run(ctx context.Context) error {
-	f.tail.run(ctx)
+	f.transport.run(ctx)
 	f.end()
 	return nil
 }
@@ -85,8 +96,12 @@ func (f *Follower) end() {
 	f.mu.Lock()
 	f.confirmed = f.drained
 	f.mu.Unlock()
-	f.tail.end()
+	f.transport.end()
+	f.save()
 }
+
+// save writes the checkpoint.
+func (f *Follower) save() { f.checkpoint.save(f.confirmation()) }
 
 // Drain returns the events since the last Drain in the order of the log, the counters, and the error that
 // keeps the log unreadable now, nil while it is alive. By calling it the caller confirms that it has
@@ -120,12 +135,13 @@ func (f *Follower) signal() {
 	}
 }
 
-// progress is what a transport has to report after a block.
+// progress is what a transport has to report after a block. All but lag and reached count what is new.
 type progress struct {
 	events           []Event
-	lines, oversized uint64 // since start
-	bytes            uint64 // of this block
-	gaps             uint64 // with this block
+	lines, oversized uint64
+	noise            Noise
+	bytes            uint64
+	gaps             uint64
 	lag              int64
 	reached          position // the end of the last finished record
 }
@@ -137,7 +153,9 @@ func (f *Follower) publish(ctx context.Context, p progress) {
 	if len(f.pending) > pendingLimit {
 		f.pending = condense(f.pending)
 	}
-	f.stats.Lines, f.stats.Oversized = p.lines, p.oversized
+	f.stats.Lines += p.lines
+	f.stats.Oversized += p.oversized
+	f.stats.Noise.add(p.noise)
 	f.stats.Bytes += p.bytes
 	f.stats.Gaps += p.gaps
 	f.stats.Events += uint64(len(p.events))

@@ -54,13 +54,16 @@ func (n *node) start() {
 	n.f = f
 }
 
+// tail is what reads the file.
+func (n *node) tail() *tail { return n.f.transport.(*tail) }
+
 // restart ends the exporter in order and starts it anew; kill does not end it in order.
 func (n *node) restart() { n.t.Helper(); n.f.end(); n.start() }
 
 func (n *node) kill() {
 	n.t.Helper()
-	if n.f.tail.cur != nil {
-		n.f.tail.cur.Close()
+	if n.tail().cur != nil {
+		n.tail().cur.Close()
 	}
 	n.start()
 }
@@ -101,7 +104,7 @@ func (n *node) write(lines int) {
 // drain reads what there is and collects the events.
 func (n *node) drain() {
 	n.t.Helper()
-	n.f.tail.pass(n.t.Context())
+	n.tail().pass(n.t.Context())
 	n.collect()
 }
 
@@ -358,7 +361,7 @@ func TestTheLogIsDeletedAndComesBack(t *testing.T) {
 	n.drain()
 	n.expect(0, 0, 4)
 	n.alive() // it may be a rotation
-	n.f.tail.pace.grace = 0
+	n.tail().pace.grace = 0
 	n.drain()
 	n.dead("no such file")
 	n.write(1)
@@ -373,10 +376,10 @@ func TestADeletedLogDoesNotHoldItsSpaceForEver(t *testing.T) {
 	n := newNode(t)
 	n.write(2)
 	n.drain()
-	n.f.tail.pace.grace, n.f.tail.pace.forget = 0, 0
+	n.tail().pace.grace, n.tail().pace.forget = 0, 0
 	n.check(os.Remove(n.path))
 	n.drain()
-	if n.f.tail.cur != nil {
+	if n.tail().cur != nil {
 		t.Error("the deleted file is still open")
 	}
 	n.dead("no such file")
@@ -391,7 +394,7 @@ func TestADirectoryTakesTheLogsPlace(t *testing.T) {
 	n := newNode(t)
 	n.write(1)
 	n.drain()
-	n.f.tail.pace.grace = 0
+	n.tail().pace.grace = 0
 	n.rename(".1")
 	n.check(os.Mkdir(n.path, 0o755))
 	n.write(1)
@@ -504,7 +507,7 @@ func TestARestartRepeatsNothingAndLosesNothing(t *testing.T) {
 			n.write(3)
 			n.drain()
 			n.write(1)
-			n.f.tail.pass(t.Context()) // read, but not drained
+			n.tail().pass(t.Context()) // read, but not drained
 			n.restart()
 			meanwhile(n)
 			n.drain()
@@ -529,7 +532,7 @@ func TestWhatARestartCannotFindIsAGap(t *testing.T) {
 		"empty, then copied and truncated": {func(n *node) {
 			n.check(os.Truncate(n.path, 0))
 			n.start()
-			n.f.tail.pass(n.t.Context())
+			n.tail().pass(n.t.Context())
 			n.restart()
 			n.write(2)
 			n.copyTruncate(".1")
@@ -575,7 +578,7 @@ func TestKillRepeatsWhatWasNotConfirmed(t *testing.T) {
 	n.drain()
 	n.write(2)
 	n.drain() // confirms the first two
-	n.f.tail.save()
+	n.f.save()
 	n.kill()
 	n.write(1)
 	n.drain()
@@ -613,7 +616,7 @@ func TestADrainOfNothingConfirms(t *testing.T) {
 	n.write(2)
 	n.drain()
 	n.drain()
-	n.f.tail.save()
+	n.f.save()
 	n.kill()
 	n.drain()
 	n.expect(0, 0, 2)
@@ -661,7 +664,7 @@ func TestAnUnwritableStateDirectoryIsNoReasonToStop(t *testing.T) {
 		n.write(1)
 		n.drain()
 		n.drain()
-		n.f.tail.save()
+		n.f.save()
 	}
 	n.expect(0, 0, 3)
 	n.alive()
@@ -704,40 +707,6 @@ func (l *lines) count(words string) int {
 	return strings.Count(l.text.String(), words)
 }
 
-func TestOnlyFilesAreSupported(t *testing.T) {
-	for path, want := range map[string]string{
-		"file:///var/log/kubelet.log":          "/var/log/kubelet.log",
-		"file://localhost/var/log/kubelet.log": "/var/log/kubelet.log",
-		"file:/var/log/kubelet.log":            "/var/log/kubelet.log",
-		"/var/log/./kubelet.log":               "/var/log/kubelet.log",
-		"/var/log/a:b.log":                     "/var/log/a:b.log",
-	} {
-		if got, err := filePath(path); err != nil || got != want {
-			t.Errorf("%s: %q, %v", path, got, err)
-		}
-	}
-	for _, path := range []string{"", "kubelet.log", "stdin", "journald:kubelet.service", "tcp://127.0.0.1:5170", "udp://:5170", "file://host/kubelet.log", "file:"} {
-		_, err := Follow(Options{Path: path})
-		if err == nil || !strings.Contains(err.Error(), "supported: file:///path") {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
-
-func TestAutoLooksUntilThereIsALog(t *testing.T) {
-	n := newNode(t)
-	f, err := Follow(Options{Path: Auto})
-	n.check(err)
-	f.tail.candidates = []string{filepath.Join(n.dir, "absent.log"), n.path, filepath.Join(n.dir, "later.log")}
-	n.f = f
-	n.drain()
-	n.dead("none of ")
-	n.write(1)
-	n.drain()
-	n.expect(0, 0, 1)
-	n.alive()
-}
-
 func TestALineOfTwentyMegabytesCostsNoMemory(t *testing.T) {
 	const size = 20 << 20
 	body := strings.Repeat(`x\\\"\n`, size/7)
@@ -768,7 +737,7 @@ func TestALineOfTwentyMegabytesCostsNoMemory(t *testing.T) {
 			n.write(1)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			n.f.tail.pass(t.Context())
+			n.tail().pass(t.Context())
 			runtime.ReadMemStats(&after)
 			if grew := after.TotalAlloc - before.TotalAlloc; grew > 4<<20 {
 				t.Errorf("%d bytes were allocated", grew)
@@ -873,7 +842,7 @@ func TestNothingIsLostWhileReadingWaits(t *testing.T) {
 	passed := make(chan struct{})
 	go func() {
 		defer close(passed)
-		n.f.tail.pass(t.Context())
+		n.tail().pass(t.Context())
 	}()
 	for done := false; !done; {
 		select {
@@ -893,7 +862,7 @@ func TestWaitingForADrainEndsWithTheRun(t *testing.T) {
 	passed := make(chan struct{})
 	go func() {
 		defer close(passed)
-		n.f.tail.pass(ctx)
+		n.tail().pass(ctx)
 	}()
 	<-n.f.Changed()
 	cancel()
@@ -949,7 +918,7 @@ func TestRotationAtAnyMoment(t *testing.T) {
 var watching = pace{hold: time.Millisecond, poll: time.Hour, deafPoll: time.Hour, forget: time.Hour}
 
 func (n *node) run(p pace) (stop func()) {
-	n.f.tail.pace = p
+	n.tail().pace = p
 	ctx, cancel := context.WithCancel(n.t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {

@@ -57,6 +57,8 @@ func (f *fields) take(key, raw []byte) {
 		}
 	case "talos-time": // Talos moves ts there when it ships logs
 		f.at, _ = time.Parse(time.RFC3339Nano, unquoteJSON(raw))
+	case "talos-service":
+		f.service = unquoteJSON(raw)
 	default:
 		known := mattering(key)
 		switch {

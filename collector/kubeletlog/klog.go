@@ -12,9 +12,10 @@ import (
 //	Lmmdd hh:mm:ss.uuuuuu threadid file:line] "message" key="value" key=<…>
 //
 // or, from an unstructured call, header and message alone. Something may stand before the header, such as
-// the prefix of syslog. The time has no year and no zone: it is the last such time in the zone of read that
-// is not after read.
-func (f *fields) decodeText(record []byte, read time.Time) (ok bool) {
+// the prefix of syslog. The time has no year and no zone: it is the last such time in the zone of written,
+// or else of read, that is not after that. What is far from written was of another zone, and is written
+// itself.
+func (f *fields) decodeText(record []byte, read, written time.Time) (ok bool) {
 	first, _, _ := bytes.Cut(record, []byte("\n"))
 	body := textBody(first)
 	if body < 0 {
@@ -30,7 +31,11 @@ func (f *fields) decodeText(record []byte, read time.Time) (ok bool) {
 	if len(word[0]) != 5 || bytes.IndexByte([]byte("IWEF"), word[0][0]) < 0 {
 		return false
 	}
-	f.at = yearless(word[0][1:], word[1], read)
+	if written.IsZero() {
+		f.at = yearless(word[0][1:], word[1], read)
+	} else if f.at = yearless(word[0][1:], word[1], written); f.at.Sub(written).Abs() > zoneDistance {
+		f.at = written
+	}
 	rest := string(record[body:])
 	msg, quoted, ok := unquoteText(rest)
 	if !ok {
@@ -67,6 +72,9 @@ func textBody(line []byte) int {
 	}
 	return i + 2
 }
+
+// zoneDistance is less than lies between any two zones, and more than a line is under way.
+const zoneDistance = 10 * time.Minute
 
 // headerLimit is how far into a line klog's header may reach.
 const headerLimit = 256

@@ -2,7 +2,6 @@ package kubeletlog
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"time"
 )
@@ -11,7 +10,9 @@ import (
 // record may be several lines) and in the wordings of releases since 1.18. It reports false for a record
 // that says nothing about a static pod. read is when the record was read: it gives the year, the zone and,
 // where a record has no time at all, the time.
-func Parse(record []byte, read time.Time) (Event, bool) { return new(parser).parse(record, read) }
+func Parse(record []byte, read time.Time) (Event, bool) {
+	return new(parser).parse(record, read, time.Time{})
+}
 
 // A parser parses one record after the other with the same memory.
 type parser struct {
@@ -19,16 +20,22 @@ type parser struct {
 	event  Event
 }
 
-func (p *parser) parse(record []byte, read time.Time) (Event, bool) {
+// parse is Parse. written is when the record came to be where it was read, if that is known: it knows the year and the zone
+// better than read does.
+func (p *parser) parse(record []byte, read, written time.Time) (Event, bool) {
 	f, e := &p.fields, &p.event
 	*f = fields{}
-	var ok bool
 	if len(record) > 0 && record[0] == '{' {
-		ok = f.decodeJSON(record)
-	} else {
-		ok = f.decodeText(record, read)
-	}
-	if !ok {
+		if !f.decodeJSON(record) || f.service != "" && f.service != "kubelet" {
+			return Event{}, false
+		}
+		if f.at.IsZero() {
+			f.at = written
+		}
+		if len(f.msg) > 1 && isDigit(f.msg[1]) { // a line of text, as Talos ships it
+			f.decodeText([]byte(f.msg), read, f.at)
+		}
+	} else if !f.decodeText(record, read, written) {
 		return Event{}, false
 	}
 	for i := range rules[f.msg[0]] {
@@ -53,31 +60,19 @@ func (p *parser) parse(record []byte, read time.Time) (Event, bool) {
 	return Event{}, false
 }
 
-// wanted reports whether a line may begin a record that Parse makes an event of. It looks at nothing but
-// the beginning of the message, since nearly all lines end here.
-func wanted(line []byte) bool {
-	msg := message(line)
-	if len(msg) < 8 {
-		return false
-	}
-	head := binary.LittleEndian.Uint64(msg)
-	candidates := rules[msg[0]]
-	for i := range candidates {
-		r := &candidates[i]
-		if head&r.mask == r.head && len(msg) >= len(r.prefix) && string(msg[:len(r.prefix)]) == r.prefix {
-			return true
-		}
-	}
-	return false
-}
-
 // message returns the line from its message on.
 func message(line []byte) []byte {
 	if len(line) == 0 || line[0] == '\t' {
 		return nil
 	}
 	if line[0] == '{' {
-		return jsonMessage(line)
+		msg := jsonMessage(line)
+		if len(msg) > 1 && isDigit(msg[1]) { // a line of text, as Talos ships it
+			if body := textBody(msg); body > 0 {
+				return bytes.TrimPrefix(msg[body:], []byte(`\"`))
+			}
+		}
+		return msg
 	}
 	body := textBody(line)
 	if body < 0 {
@@ -88,6 +83,8 @@ func message(line []byte) []byte {
 	}
 	return line
 }
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // jsonMessage returns the line from the value of "msg" on. The kubelet's own order of keys, with a time of 13
 // digits and a fraction, is tried first, since to search for the key is three times as slow.

@@ -26,7 +26,7 @@ const (
 type assembler struct {
 	emit func(record []byte)
 
-	buf  []byte // blockSize, so that a tail can read straight into it
+	buf  []byte // blockSize, so that a transport can read straight into it
 	fill int    // of buf: the beginning of a line whose end has not come
 	gone int64  // bytes of the unfinished record that are no longer in buf
 
@@ -36,7 +36,11 @@ type assembler struct {
 	keep    bool // and it belongs to record
 	body    bool // and it begins with a tab
 
+	part   part   // of a line that a container runtime wrote in pieces
+	header []byte // which that runtime put before the line at hand, nil where there is none
+
 	lines, oversized uint64
+	noise            Noise
 }
 
 func newAssembler(emit func(record []byte)) *assembler {
@@ -63,6 +67,7 @@ func (a *assembler) end() (lost bool) {
 // discard forgets the unfinished record.
 func (a *assembler) discard() {
 	a.record.reset()
+	a.part, a.header = part{}, nil
 	a.fill, a.gone = 0, 0
 	a.joining, a.long, a.keep, a.body = false, false, false, false
 }
@@ -81,13 +86,15 @@ func (a *assembler) take(n int) {
 		line := data[:end]
 		data = data[end+1:]
 		a.lines++
-		if len(line) > 0 && line[0] == 0 {
-			line = bytes.TrimLeft(line, "\x00") // the hole that a copytruncate leaves before a writer's offset
+		if end > 0 && line[0] <= '9' || a.part.open { // no first line of the kubelet's own begins like that
+			a.wrapped(line)
+		} else {
+			a.line(line)
 		}
-		if a.joining {
-			a.join(line)
-		} else if wanted(line) {
-			a.begin(line)
+		if a.joining || a.part.open {
+			a.gone += int64(end) + 1
+		} else {
+			a.gone = 0
 		}
 	}
 	if a.gone == 0 && !a.long {
@@ -100,19 +107,35 @@ func (a *assembler) take(n int) {
 	a.fill = copy(a.buf, data)
 }
 
+// line accepts a whole line.
+func (a *assembler) line(line []byte) {
+	if a.joining {
+		a.join(line)
+		return
+	}
+	switch c := classify(line); c {
+	case dull:
+	case telling:
+		a.begin(line)
+	default:
+		a.noise.count(c)
+	}
+}
+
 // begin starts a record with a line that may matter.
 func (a *assembler) begin(line []byte) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
 	if !opensValue(line) {
 		a.emit(line)
 		return
 	}
 	a.joining = true
 	a.record.write(line)
-	a.gone = int64(len(line)) + 1
 }
 
 // join adds a line to a record, or ends the record that it does not belong to.
 func (a *assembler) join(line []byte) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
 	switch {
 	case bytes.HasPrefix(line, []byte("\t")):
 		a.grow(line)
@@ -123,16 +146,13 @@ func (a *assembler) join(line []byte) {
 		}
 	default: // the rest never came
 		a.finish()
-		if wanted(line) {
-			a.begin(line)
-		}
+		a.line(line)
 	}
 }
 
 func (a *assembler) grow(line []byte) {
 	a.record.write([]byte{'\n'})
 	a.record.write(line)
-	a.gone += int64(len(line)) + 1
 }
 
 // finish emits the record.
@@ -147,6 +167,9 @@ func (a *assembler) finish() {
 
 // beginLong takes the beginning of a line that is too long for buf.
 func (a *assembler) beginLong(data []byte) {
+	if a.beginPiece(data) {
+		return
+	}
 	a.long, a.body = true, data[0] == '\t'
 	if a.joining && !a.body && !bytes.HasPrefix(data, []byte(" >")) {
 		a.finish()
@@ -156,7 +179,7 @@ func (a *assembler) beginLong(data []byte) {
 		a.keep = true
 		a.record.write([]byte{'\n'})
 		a.record.write(data)
-	case wanted(data):
+	case classify(data) == telling:
 		a.keep = true
 		a.record.write(data)
 	default:
@@ -174,7 +197,10 @@ func (a *assembler) endLong(data []byte) (rest []byte) {
 		end = len(data)
 	}
 	a.gone += int64(end)
-	if a.keep {
+	switch {
+	case a.part.long:
+		a.part.write(data[:end])
+	case a.keep:
 		a.record.write(data[:end])
 	}
 	if !ended {
@@ -184,6 +210,8 @@ func (a *assembler) endLong(data []byte) (rest []byte) {
 	a.lines++
 	a.long = false
 	switch {
+	case a.part.long:
+		a.endPiece()
 	case !a.keep:
 		a.gone = 0
 	case a.joining && a.body: // one of the lines of a value

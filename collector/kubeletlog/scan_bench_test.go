@@ -81,7 +81,7 @@ func BenchmarkScan(b *testing.B) {
 					b.Fatal(err)
 				}
 				before := cpu(syscall.RUSAGE_SELF)
-				f.tail.pass(b.Context())
+				f.transport.(*tail).pass(b.Context())
 				own += cpu(syscall.RUSAGE_SELF) - before
 				_, stats, _ := f.Drain()
 				if stats.Events != uint64(want) {

@@ -125,7 +125,7 @@ func (m *model) step(op byte) {
 	case 4, 5:
 		m.drain()
 	case 6: // read, not drained
-		m.f.tail.pass(m.t.Context())
+		m.tail().pass(m.t.Context())
 	case 7: // logrotate create; the kubelet may move on later
 		if m.files[0] == nil {
 			return
@@ -142,7 +142,7 @@ func (m *model) step(op byte) {
 			return
 		}
 		m.finishLine()
-		if cur := m.f.tail.cur; cur != nil && len(cur.head) == 0 {
+		if cur := m.tail().cur; cur != nil && len(cur.head) == 0 {
 			m.drain() // a file that was empty when it was last looked at cannot be told from its successor
 		}
 		m.shift()
@@ -173,7 +173,7 @@ func (m *model) step(op byte) {
 		m.files[0] = nil
 		m.deleted = append(m.deleted, m.out)
 		m.cuts++
-		if info, err := m.out.Stat(); err != nil || !os.SameFile(info, m.f.tail.cur.info) {
+		if info, err := m.out.Stat(); err != nil || !os.SameFile(info, m.tail().cur.info) {
 			m.letGo() // it was empty, and the exporter still had the file before it open
 		}
 	case 11: // and now there is one again
@@ -189,7 +189,7 @@ func (m *model) step(op byte) {
 		m.kills++
 		m.kill()
 	case 14:
-		m.f.tail.save()
+		m.f.save()
 	}
 }
 
@@ -240,7 +240,7 @@ func FuzzFollow(f *testing.F) {
 		m.writeLine(0)
 		m.drain()
 		m.drain()
-		m.f.tail.save() // what was rotated before the first start is not read
+		m.f.save() // what was rotated before the first start is not read
 		for _, op := range schedule[:min(len(schedule), 64)] {
 			m.step(op)
 		}

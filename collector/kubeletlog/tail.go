@@ -8,23 +8,22 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// A tail reads the log where it is a file. It alone knows of files; it is used by one goroutine.
+// A tail reads the log where it is a file. It alone knows of files.
 type tail struct {
-	path       string // "" until Auto has found one
-	candidates []string
-	to         *Follower
-	checkpoint *checkpoint
-	pace       pace
-	assembler  *assembler
-	events     []Event // of the block at hand
-	read       time.Time
+	path    string
+	to      *Follower
+	pace    pace
+	decoder *decoder
+	// elsewhere, unless nil, tells whether the log is to be had in another place. It is asked while there is
+	// none at path, and run returns when it says so.
+	elsewhere func(ctx context.Context) bool
 
 	started bool
+	gone    bool      // there is no log at path, and elsewhere has not been asked since
 	cur     *logFile  // nil while there is nothing to read
 	last    position  // where cur was left, to find that place again
 	missing time.Time // since when there is no log at path, while cur is still read
@@ -33,17 +32,7 @@ type tail struct {
 }
 
 func newTail(path string, to *Follower) *tail {
-	t := &tail{path: path, to: to, pace: defaultPace()}
-	if path == "" {
-		t.candidates = WellKnown()
-	}
-	var p parser
-	t.assembler = newAssembler(func(record []byte) {
-		if e, ok := p.parse(record, t.read); ok {
-			t.events = append(t.events, e)
-		}
-	})
-	return t
+	return &tail{path: path, to: to, pace: defaultPace(), decoder: newDecoder()}
 }
 
 // pass reads all there is to be read now, over as many rotated files as it takes, and reports whether there
@@ -62,7 +51,7 @@ func (t *tail) pass(ctx context.Context) (grew bool) {
 			t.rewind(ctx)
 		case err != nil:
 			t.leave()
-			t.to.report(fmt.Errorf("kubelet log: %w", err))
+			t.fail(err)
 			return grew
 		case !t.follow(ctx):
 			return grew
@@ -73,17 +62,9 @@ func (t *tail) pass(ctx context.Context) (grew bool) {
 
 // begin opens the file to read first: after the last position, if there is one, else the log itself.
 func (t *tail) begin(ctx context.Context) bool {
-	if t.path == "" {
-		path, ok := firstFile(t.candidates)
-		if !ok {
-			t.to.report(fmt.Errorf("kubelet log: none of %s exists", strings.Join(t.candidates, ", ")))
-			return false
-		}
-		t.path = path
-	}
 	if !t.started {
 		t.started = true
-		if p, ok := t.checkpoint.load(t.path); ok {
+		if p, ok := t.to.checkpoint.load(t.path); ok {
 			t.last = p
 			t.to.resume(p)
 		}
@@ -98,7 +79,7 @@ func (t *tail) begin(ctx context.Context) bool {
 	}
 	closeExcept(files, t.cur)
 	if t.cur == nil {
-		t.to.report(fmt.Errorf("kubelet log: %w", err))
+		t.fail(err)
 	}
 	return t.cur != nil
 }
@@ -148,7 +129,7 @@ func (t *tail) toEnd(ctx context.Context) (n int64, err error) {
 		if info.Size() < t.cur.offset {
 			return n, errTruncated
 		}
-		got, err := t.cur.ReadAt(t.assembler.space(), t.cur.offset)
+		got, err := t.cur.ReadAt(t.decoder.space(), t.cur.offset)
 		if err != nil && err != io.EOF {
 			return n, err
 		}
@@ -159,10 +140,9 @@ func (t *tail) toEnd(ctx context.Context) (n int64, err error) {
 		if got == 0 {
 			return n, nil
 		}
-		t.read = time.Now()
 		t.cur.offset += int64(got)
 		n += int64(got)
-		t.assembler.take(got)
+		t.decoder.take(got)
 		t.publish(ctx, got)
 	}
 	return n, ctx.Err()
@@ -177,7 +157,7 @@ func (t *tail) rewind(ctx context.Context) {
 		return
 	}
 	t.gaps++
-	t.assembler.discard()
+	t.decoder.assembler.discard()
 	t.cur.offset = min(t.cur.offset, size)
 	t.publish(ctx, 0)
 }
@@ -199,7 +179,7 @@ func (t *tail) follow(ctx context.Context) bool {
 		}
 		return false
 	}
-	if t.assembler.end() {
+	if t.decoder.assembler.end() {
 		t.gaps++ // its last line was never ended
 	}
 	t.publish(ctx, 0)
@@ -260,7 +240,7 @@ func (t *tail) judge(err error) {
 		t.missing = time.Now()
 	}
 	if time.Since(t.missing) >= t.pace.grace {
-		t.to.report(fmt.Errorf("kubelet log: %w", err))
+		t.fail(err)
 	}
 	if t.cur.info.Sys().(*syscall.Stat_t).Nlink == 0 && time.Since(t.saw) >= t.pace.forget {
 		t.leave() // it holds its space on the disk for as long as it is open
@@ -277,7 +257,7 @@ func (t *tail) enter(file *logFile, offset int64) {
 // leave closes t.cur and keeps its place.
 func (t *tail) leave() {
 	t.last = t.position()
-	t.assembler.discard() // it is read again
+	t.decoder.assembler.discard() // it is read again
 	t.cur.Close()
 	t.cur = nil
 }
@@ -287,26 +267,40 @@ func (t *tail) position() position {
 	device, inode := nodeOf(t.cur.info)
 	return position{
 		Path: t.path, Device: device, Inode: inode, Length: len(t.cur.head), Sum: t.cur.sum,
-		Offset: t.cur.offset - t.assembler.pending(), Modified: t.cur.info.ModTime(),
+		Offset: t.cur.offset - t.decoder.assembler.pending(), Modified: t.cur.info.ModTime(),
 	}
 }
 
 // publish hands on what was made of n bytes.
 func (t *tail) publish(ctx context.Context, n int) {
-	t.to.publish(ctx, progress{
-		events: t.events, lines: t.assembler.lines, oversized: t.assembler.oversized, bytes: uint64(n), gaps: t.gaps,
-		lag: max(0, t.cur.info.Size()-t.cur.offset), reached: t.position(),
-	})
-	t.events, t.gaps = t.events[:0], 0
+	p := t.decoder.flush()
+	p.bytes, p.gaps, t.gaps = uint64(n), t.gaps, 0
+	p.lag, p.reached = max(0, t.cur.info.Size()-t.cur.offset), t.position()
+	t.to.publish(ctx, p)
 }
 
-// end closes the log and writes the last checkpoint.
+// fail reports why the log cannot be read.
+func (t *tail) fail(err error) {
+	t.gone = errors.Is(err, fs.ErrNotExist)
+	t.to.report(fmt.Errorf("kubelet log: %w", advise(err)))
+}
+
+// advise says what to do about a file that cannot be read, where that is not plain.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w (run the exporter as root, or as a user or with a group that may read it)", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w (if the kubelet logs elsewhere, name that place with kubelet.log)", err)
+	case errors.Is(err, errNotAFile):
+		return fmt.Errorf("%w (kubelet.log must name a file, or another kind of place)", err)
+	}
+	return err
+}
+
+// end closes the log.
 func (t *tail) end() {
 	if t.cur != nil {
 		t.leave()
 	}
-	t.save()
 }
-
-// save writes the checkpoint.
-func (t *tail) save() { t.checkpoint.save(t.to.confirmation()) }

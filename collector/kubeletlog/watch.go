@@ -9,7 +9,8 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// run reads the log until ctx ends: whenever it changes, and now and then in case that went unnoticed.
+// run reads the log until ctx ends, or there is one elsewhere: whenever it changes, and now and then in case
+// that went unnoticed.
 func (t *tail) run(ctx context.Context) {
 	w := &watch{}
 	defer w.close()
@@ -20,12 +21,17 @@ func (t *tail) run(ctx context.Context) {
 		if t.pass(ctx) {
 			wait(ctx, t.pace.hold)
 		}
+		if gone := t.gone; gone && t.elsewhere != nil {
+			if t.gone = false; t.elsewhere(ctx) {
+				return
+			}
+		}
 		poll := t.pace.poll
-		if !w.complete && t.path != "" {
+		if !w.complete {
 			poll = t.pace.deafPoll
 		}
-		if time.Since(t.checkpoint.at) >= t.pace.poll {
-			t.save()
+		if time.Since(t.to.checkpoint.at) >= t.pace.poll {
+			t.to.save()
 		}
 		w.wait(ctx, t.path, poll)
 	}
@@ -53,9 +59,6 @@ type watch struct {
 // them since.
 func (w *watch) renew(path string) {
 	w.complete, w.renewed = false, time.Now()
-	if path == "" {
-		return
-	}
 	if w.watcher == nil {
 		watcher, err := fsnotify.NewWatcher()
 		if err != nil {
