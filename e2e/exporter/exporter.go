@@ -129,7 +129,7 @@ func (e *Exporter) Run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// NodeFlags are the flags by which the exporter finds all of a node.
+// NodeFlags are the flags by which the exporter finds all of a node, but for the API server's mirror pods.
 func NodeFlags(n *node.Node) []string {
 	return []string{
 		"--node=" + n.Name(),

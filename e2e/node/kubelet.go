@@ -81,6 +81,9 @@ func (n *Node) kubeletCommand() (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(n.programs.Kubelet, "--config", n.path("kubelet.yaml"), "--root-dir", n.path("kubelet"),
 		"--cert-dir", n.path("pki"), "--hostname-override", n.options.Name)
+	if n.Cluster != nil {
+		cmd.Args = append(cmd.Args, "--kubeconfig", n.Cluster.KubeletKubeconfig())
+	}
 	// A proxy of the user's environment would come between the kubelet and a staticPodURL that is not loopback.
 	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*")
 	cmd.Stdout, cmd.Stderr = n.log, n.log

@@ -1,5 +1,5 @@
-// Package node runs a real node on loopback, for tests and for people: a kubelet without an API server and a
-// containerd, both of this repository's own making, on a directory and cgroup of their own. It needs root. The
+// Package node runs a real node on loopback, for tests and for people: a kubelet and a containerd, without an API
+// server unless one is wanted, both of this repository's own making, on a directory and cgroup of their own. It needs root. The
 // machine's own container runtime, if it has one, is not touched, and Close leaves the machine as it was. So does
 // the end of the process that started the node, however it comes: a guard sees to that.
 package node
@@ -42,6 +42,8 @@ var shortBackoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 
 type Node struct {
 	// Kubelet and Containerd can be stopped and started each for itself. The pods go on meanwhile.
 	Kubelet, Containerd *service.Service
+	// Cluster is nil for a kubelet that stands alone.
+	Cluster *Cluster
 
 	options       Options
 	programs      programs.Programs
@@ -155,6 +157,14 @@ func (n *Node) start(ctx context.Context) error {
 	if n.connection, n.runtime, err = dialRuntime(n.path("containerd.sock")); err != nil {
 		return err
 	}
+	if n.options.Cluster {
+		if n.Cluster, err = newCluster(ctx, n, n.path("cluster"), group.join); err != nil {
+			return err
+		}
+		if err := n.Cluster.start(ctx); err != nil {
+			return err
+		}
+	}
 	n.Containerd = service.New(service.Options{Name: "containerd", Command: n.containerdCommand, Started: group.join, Ready: n.containerdReady, Tail: n.LogTail})
 	n.Kubelet = service.New(service.Options{Name: "kubelet", Command: n.kubeletCommand, Started: group.join, Ready: n.kubeletReady, Tail: n.LogTail})
 	if err := n.Containerd.Start(ctx); err != nil {
@@ -192,6 +202,9 @@ func (n *Node) Close() error {
 			s.Kill()
 		}
 	}
+	if n.Cluster != nil {
+		n.Cluster.close()
+	}
 	if n.log != nil {
 		n.log.close()
 	}
@@ -225,6 +238,9 @@ func (n *Node) Close() error {
 func (n *Node) Reboot(ctx context.Context, between func() error) error {
 	n.Kubelet.Kill()
 	n.Containerd.Kill()
+	if n.Cluster != nil {
+		n.Cluster.kill()
+	}
 	if err := n.lease.halt(ctx); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
@@ -238,18 +254,24 @@ func (n *Node) Reboot(ctx context.Context, between func() error) error {
 			return err
 		}
 	}
+	if n.Cluster != nil {
+		if err := n.Cluster.start(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.Containerd.Start(ctx); err != nil {
 		return err
 	}
 	return n.Kubelet.Start(ctx)
 }
 
-// Configure changes the options that the kubelet gets at its next start. Directory, Name, ReadOnlyPort and
-// Programs stay as they were. The kubelet must be stopped.
+// Configure changes the options that the kubelet gets at its next start. Directory, Name, ReadOnlyPort,
+// Cluster and Programs stay as they were. The kubelet must be stopped.
 func (n *Node) Configure(change func(*Options)) {
 	o := n.options
 	change(&o)
 	o.Directory, o.Name, o.ReadOnlyPort, o.Programs = n.options.Directory, n.options.Name, n.options.ReadOnlyPort, n.options.Programs
+	o.Cluster = n.options.Cluster
 	n.options = o.withDefaults()
 }
 

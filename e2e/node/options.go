@@ -44,6 +44,8 @@ type Options struct {
 	FeatureGates map[string]bool
 	// Configure changes the kubelet's configuration after all of the above.
 	Configure func(*kubeletconfig.KubeletConfiguration)
+	// Cluster gives the node an API server, and the kubelet a kubeconfig for it. Without, the kubelet stands alone.
+	Cluster bool
 	// Programs are found, or built, by programs.Ensure when they are zero.
 	Programs programs.Programs
 	// Progress hears what takes time; nobody by default.

@@ -88,6 +88,7 @@ func up(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.StringVar(&auth, "auth", string(node.Anonymous), "who may ask the kubelet: anonymous or client-certificates")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "the kubelet's log: json or text")
 	flags.UintVar(&verbosity, "verbosity", 2, "the kubelet's log's verbosity")
+	flags.BoolVar(&o.Cluster, "cluster", false, "start an API server and its etcd too, for mirror pods (builds them, once)")
 	flags.BoolVar(&o.ReadOnlyPort, "read-only-port", false, "open the kubelet's read-only port too")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -119,6 +120,9 @@ func environment(n *node.Node) []string {
 		"export STATICPOD_EXPORTER_KUBELET_MANIFEST_DIRECTORY=" + n.ManifestDirectory(),
 		"export STATICPOD_EXPORTER_KUBELET_LOG=file://" + n.KubeletLog().Path(),
 		"export STATICPOD_EXPORTER_CRI_ENDPOINT=" + n.RuntimeEndpoint(),
+	}
+	if c := n.Cluster; c != nil {
+		lines = append(lines, "export STATICPOD_EXPORTER_MIRROR_KUBECONFIG="+c.KubeletKubeconfig(), "export KUBECONFIG="+c.AdminKubeconfig())
 	}
 	if endpoint := n.ReadOnlyEndpoint(); endpoint != "" {
 		lines = append(lines, "# read-only port: "+endpoint)
