@@ -17,6 +17,8 @@ type container struct {
 	exit    exitFacts // of the newest attempt that ended
 	// unconfirmed is an exit of which the runtime tells, and the kubelet not yet.
 	unconfirmed bool
+	hooked      bool // the kubelet runs a hook of it before it begins with the next one
+	probes      probeFacts
 }
 
 // field names the container as the kubelet's events do.
@@ -115,7 +117,7 @@ func (f *findings) merge(k *containerFacts, attempts []cri.Container) container 
 	c := container{ContainerStatus: ContainerStatus{
 		Name: k.name, Kind: k.kind, Image: k.image, ImageID: k.imageID, ID: k.id, State: k.state, Reason: k.reason,
 		RestartCount: k.restarts, StartedAt: k.startedAt,
-	}, message: k.message, exit: k.exit}
+	}, message: k.message, exit: k.exit, hooked: k.hooked, probes: k.probes}
 	fresh := f.r.world.kubelet.fresh()
 	if len(attempts) == 0 {
 		c.Ready = k.ready && k.state == StateRunning && fresh

@@ -12,6 +12,8 @@ type findings struct {
 	*evidence
 	r          *round
 	containers []container
+	ends       []ending // of those of its sandboxes that the kubelet does not have
+	history    history
 	problems   []manifest.Problem
 	spec       StatusSpec
 	until      time.Time // when time alone would change a finding; zero for never
@@ -19,7 +21,7 @@ type findings struct {
 
 // examine gives the verdict on one static pod, stage by stage.
 func (r *round) examine(e *evidence) *findings {
-	f := &findings{evidence: e, r: r}
+	f := &findings{evidence: e, r: r, ends: r.endsOf(e), history: r.before(e.id).history}
 	f.mergeContainers()
 	f.judgeDefinition()
 	f.judgeDelivery()

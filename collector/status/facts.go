@@ -37,7 +37,8 @@ type podHead struct {
 	phase                corev1.PodPhase
 	reason, message      string
 	deleting             bool
-	untouched            bool // neither start time nor conditions: the kubelet has not begun with it
+	deleted              time.Time // when it should have ended, its grace included; zero while it is not deleted
+	untouched            bool      // neither start time nor conditions: the kubelet has not begun with it
 	started              time.Time
 	restartPolicy        corev1.RestartPolicy
 	grace                time.Duration
@@ -62,6 +63,7 @@ type containerFacts struct {
 	restarts                       int
 	exit                           exitFacts // of the state when it is exited, else of the attempt before
 	probes                         probeFacts
+	hooked                         bool // the kubelet runs a hook of it before it begins with the next one
 }
 
 // exitFacts is how a container ended; zero when it never did.
@@ -78,7 +80,6 @@ func newPodFacts(p *corev1.Pod) *podFacts {
 		node:   strings.ToLower(p.Spec.NodeName),
 		source: p.Annotations[annotationSource],
 		phase:  p.Status.Phase, reason: p.Status.Reason, message: clip(p.Status.Message),
-		deleting:      p.DeletionTimestamp != nil,
 		untouched:     p.Status.StartTime == nil && len(p.Status.Conditions) == 0,
 		restartPolicy: p.Spec.RestartPolicy,
 		grace:         gracePeriod(&p.Spec),
@@ -88,6 +89,9 @@ func newPodFacts(p *corev1.Pod) *podFacts {
 	}
 	if f.source == string(manifest.SourceFile) {
 		f.spec = digest(&p.Spec)
+	}
+	if p.DeletionTimestamp != nil {
+		f.deleting, f.deleted = true, plain(p.DeletionTimestamp.Time)
 	}
 	if p.Status.StartTime != nil {
 		f.started = plain(p.Status.StartTime.Time)
@@ -113,7 +117,8 @@ func newPodFacts(p *corev1.Pod) *podFacts {
 }
 
 func newContainerFacts(c *corev1.Container, kind string, statuses []corev1.ContainerStatus) containerFacts {
-	f := containerFacts{name: c.Name, kind: kind, image: c.Image, state: StateWaiting}
+	f := containerFacts{name: c.Name, kind: kind, image: c.Image, state: StateWaiting, probes: newProbeFacts(c, nil)}
+	f.hooked = c.Lifecycle != nil && c.Lifecycle.PostStart != nil
 	i := slices.IndexFunc(statuses, func(s corev1.ContainerStatus) bool { return s.Name == c.Name })
 	if i < 0 {
 		return f

@@ -12,11 +12,12 @@ import (
 
 func TestOrphans(t *testing.T) {
 	begin := func(t *testing.T) *story {
-		s := tell(t, running())
-		s.definitions, s.pods = nil, nil // removed, and the kubelet knows; the containers are in their grace
+		s := empty()
+		s.run(s.define("web", manifest.SourceHTTP))
+		s.definitions, s.pods = nil, nil // a kubelet that never had it
 		s.serve()
 		s.fetch(s.now)
-		return s
+		return tell(t, s)
 	}
 	t.Run("a pod that ends in time is none", func(t *testing.T) {
 		s := begin(t)
@@ -31,7 +32,6 @@ func TestOrphans(t *testing.T) {
 	})
 	t.Run("a pod that does not end is one", func(t *testing.T) {
 		s := begin(t)
-		s.then(time.Second)
 		missing := s.now
 		s.then(179*time.Second).is(web, "")
 		if since := s.then(time.Second).is(web, Orphaned).Spec.Since; !since.Equal(missing) {

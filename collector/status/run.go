@@ -34,9 +34,11 @@ func (f *findings) judgeRun() {
 	if f.judgeCompletion() {
 		return
 	}
+	given := f.pod() != nil && f.pod().phase == corev1.PodFailed && f.pod().reason != ""
 	for i := range f.containers {
 		c := &f.containers[i]
-		if p, ok := f.runProblem(c); ok && !f.about(c) {
+		f.judgeProbes(c)
+		if p, ok := f.runProblem(c); ok && !f.about(c) && !given {
 			p.Field = c.field()
 			f.add(p)
 		}
@@ -80,7 +82,7 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 	switch c.State {
 	case StateWaiting:
 		if failureReason(c.Reason) == CrashLoopBackOff {
-			return manifest.Problem{Reason: CrashLoopBackOff, Message: strings.TrimPrefix(c.message+"; "+c.ended(), "; "), Since: c.exit.ended}, true
+			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(c.message), Since: c.exit.ended}, true
 		}
 	case StateRunning, StateCreated:
 		if before && !f.outlived(c) {
@@ -93,7 +95,10 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 		if before {
 			return looped, true
 		}
-		if f.mayBeMeant(c) {
+		if w, ok := f.saidOf(c); ok && w.Reason == CrashLoopBackOff {
+			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(w.Message), Since: c.exit.ended}, true
+		}
+		if f.mayBeMeant(c) || f.endedForProbe(c) {
 			return manifest.Problem{}, false
 		}
 		return manifest.Problem{Reason: ContainerExited, Message: c.ended(), Since: c.exit.ended}, true
@@ -139,6 +144,20 @@ func (c *container) ended() string {
 	return text
 }
 
+// looped says why a container waits, how it ended and how often it was tried.
+func (c *container) looped(backOff string) string {
+	// The kubelet goes on to name the pod, which whoever reads this knows.
+	backOff, _, _ = strings.Cut(backOff, " pod=")
+	text := strings.TrimPrefix(backOff+"; "+c.ended(), "; ")
+	switch {
+	case c.RestartCount == 1:
+		text += ", restarted once"
+	case c.RestartCount > 1:
+		text += fmt.Sprintf(", restarted %d times", c.RestartCount)
+	}
+	return text
+}
+
 // judgeFailure finds a pod that the kubelet gave up, for a reason that is not a container's.
 func (f *findings) judgeFailure() {
 	p := f.pod()
@@ -160,6 +179,9 @@ func (f *findings) judgeReadiness() {
 	if f.doneInPart() {
 		return
 	}
+	if _, _, pulls := f.pulling(); pulls {
+		return // which is slow, or not yet worth a word
+	}
 	running := f.every(func(c *container) bool { return c.State == StateRunning })
 	begun := latest(p.started, p.seen)
 	switch {
@@ -175,12 +197,17 @@ func (f *findings) judgeReadiness() {
 		since = begun
 	}
 	message := firstOf(p.ready.message, "the pod is not ready")
-	if w, ok := f.words.find("", ""); ok && !running {
-		message += "; the kubelet's log says: " + w.Message
-	}
 	for i := range f.containers {
-		if c := &f.containers[i]; c.State == StateWaiting && c.Reason != "" {
+		switch c := &f.containers[i]; {
+		case c.State == StateWaiting && c.Reason != "":
 			message += "; " + c.Name + ": " + c.Reason
+		case c.State == StateRunning && !c.Ready:
+			message += f.probeSays(c, NotReady, p.ready.since)
+		}
+	}
+	for _, reason := range []manifest.Reason{"", TerminationStuck} {
+		if w, ok := f.words.last(reason); ok && f.lastsUntil(w.Last.Add(wordsLast)) {
+			message += "; the kubelet's log says: " + w.Message
 		}
 	}
 	f.add(manifest.Problem{Reason: NotReady, Message: message, Since: since})

@@ -23,6 +23,7 @@ func (f *findings) judgeStart() {
 		}
 	}
 	f.believeLog()
+	f.judgePull()
 }
 
 // over reports whether the pod has no start or run to judge: it was not admitted, has not begun, or is going.
@@ -41,7 +42,7 @@ func (f *findings) judgeSurroundings() {
 		if w.Reason != SandboxFailed && w.Reason != VolumeMountFailed || f.surroundedSince(w.Last) || !f.lastsUntil(w.Last.Add(wordsLast)) {
 			continue
 		}
-		f.add(manifest.Problem{Reason: w.Reason, Message: w.Message, Since: w.First})
+		f.add(manifest.Problem{Reason: w.Reason, Detail: w.Detail, Message: w.Message, Since: w.First})
 	}
 }
 
@@ -65,20 +66,49 @@ func (f *findings) startProblem(c *container) (manifest.Problem, bool) {
 	if c.State == StateWaiting {
 		switch reason := failureReason(c.Reason); reason {
 		case ImagePullFailed, ContainerConfigError, ContainerStartFailed:
-			return manifest.Problem{Reason: reason, Message: firstOf(c.message, c.Reason), Since: f.saidSince(reason, c.Name)}, true
+			return manifest.Problem{
+				Reason: reason, Detail: failureDetail(c.Reason, c.message), Message: firstOf(c.message, c.Reason),
+				Since: f.saidSince(reason, c.Name),
+			}, true
 		case CrashLoopBackOff:
 			if neverStarted(c.exit.reason) {
-				return manifest.Problem{Reason: ContainerStartFailed, Message: firstOf(c.exit.message, c.message), Since: c.exit.ended}, true
+				return manifest.Problem{Reason: ContainerStartFailed, Detail: c.exit.reason, Message: firstOf(c.exit.message, c.message), Since: c.exit.ended}, true
 			}
 		}
 	}
+	if w, ok := f.saidOf(c); ok && w.Reason != CrashLoopBackOff {
+		return manifest.Problem{Reason: w.Reason, Detail: w.Detail, Message: w.Message, Since: w.First}, true
+	}
 	if c.State == StateExited && neverStarted(c.exit.reason) {
-		return manifest.Problem{Reason: ContainerStartFailed, Message: firstOf(c.exit.message, c.exit.reason), Since: c.exit.ended}, true
+		return manifest.Problem{Reason: ContainerStartFailed, Detail: c.exit.reason, Message: firstOf(c.exit.message, c.exit.reason), Since: c.exit.ended}, true
 	}
 	if c.Kind == KindInit {
 		return f.initProblem(c)
 	}
 	return manifest.Problem{}, false
+}
+
+// saidOf is what the log says of a container that does not run, where it knows more than the kubelet's status. That
+// is written before the kubelet tries, and again ten seconds later or more.
+func (f *findings) saidOf(c *container) (failure, bool) {
+	var newest failure
+	switch {
+	case f.words == nil || !f.r.world.kubelet.fresh():
+		return newest, false
+	case c.State == StateExited, c.State == StateCreated:
+	case c.State != StateWaiting || failureReason(c.Reason) != "":
+		return newest, false
+	}
+	for _, w := range f.words.Failures {
+		switch w.Reason {
+		case ImagePullFailed, ContainerConfigError, ContainerStartFailed, CrashLoopBackOff:
+			if w.Container == c.Name && w.Last.After(newest.Last) {
+				newest = w
+			}
+		}
+	}
+	said := newest.Last.After(latest(c.exit.ended, c.StartedAt)) && f.lastsUntil(newest.Last.Add(wordsLast))
+	return newest, said
 }
 
 // initProblem finds an init container that ended badly, and one that is at it again and has not outlived the
@@ -117,7 +147,7 @@ func (f *findings) believeLog() {
 		default:
 			continue
 		}
-		p := manifest.Problem{Reason: w.Reason, Message: w.Message, Since: w.First, Field: "spec.containers{" + w.Container + "}"}
+		p := manifest.Problem{Reason: w.Reason, Detail: w.Detail, Message: w.Message, Since: w.First, Field: "spec.containers{" + w.Container + "}"}
 		i := slices.IndexFunc(f.containers, func(c container) bool { return c.Name == w.Container })
 		if i >= 0 {
 			c := &f.containers[i]

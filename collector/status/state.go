@@ -36,6 +36,7 @@ type state struct {
 	Files   map[string]*fileRefusal `json:"files,omitempty"`
 	Words   map[string]*podWords    `json:"words,omitempty"`
 	Missing map[string]time.Time    `json:"missing,omitempty"`
+	Ending  map[string]time.Time    `json:"ending,omitempty"`
 	Newest  time.Time               `json:"newestEvent,omitzero"`
 	Status  map[string]record       `json:"status,omitempty"`
 }
@@ -67,9 +68,9 @@ func (t *Tracker) Restore(path string) error {
 	maps.DeleteFunc(s.Words, func(_ string, w *podWords) bool { return w == nil })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.restored = &Snapshot{memory: memory{records: s.Status, latches: latches{
+	t.restored = &Snapshot{memory: memory{limits: t.restored.memory.limits, records: s.Status, latches: latches{
 		fetches: s.Fetches, fetched: s.Fetched, last: s.Last,
-		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, newest: s.Newest,
+		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, ending: s.Ending, newest: s.Newest,
 	}}}
 	return nil
 }
@@ -143,7 +144,7 @@ func (m *memory) state() *state {
 	s := &state{
 		Version: stateVersion,
 		Fetches: m.fetches, Fetched: m.fetched, Last: m.last,
-		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Newest: m.newest,
+		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Ending: m.ending, Newest: m.newest,
 		Status: make(map[string]record, len(m.entries)+len(m.records)),
 	}
 	for id, r := range m.records {
@@ -154,7 +155,7 @@ func (m *memory) state() *state {
 		s.Status[id] = record{
 			Version: meta.Version, Created: meta.Created, Updated: meta.Updated, Digest: specDigest(*spec),
 			UID: spec.Pod.UID, Since: spec.Since, Ready: spec.Ready, Reason: spec.Reason,
-			Problems: spec.Problems, Conditions: spec.Conditions,
+			Problems: spec.Problems, Conditions: spec.Conditions, History: e.history,
 		}
 	}
 	return s

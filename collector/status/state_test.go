@@ -22,12 +22,12 @@ import (
 func (s *story) restart() {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), "status.json")
-	old := NewTracker()
+	old := NewTracker(Limits{})
 	old.latest.Store(s.last)
 	if err := old.Save(path); err != nil {
 		s.t.Fatal(err)
 	}
-	next := NewTracker()
+	next := NewTracker(Limits{})
 	if err := next.Restore(path); err != nil {
 		s.t.Fatal(err)
 	}
@@ -125,13 +125,24 @@ func TestRestart(t *testing.T) {
 		s.then(time.Second).is(web, VolumeMountFailed)
 	})
 	t.Run("an orphan's time goes on", func(t *testing.T) {
-		s := tell(t, running())
+		s := running()
 		s.definitions, s.pods = nil, nil
 		s.serve()
-		s.then(time.Second)
-		s.then(2 * time.Minute)
-		s.restart()
-		s.then(time.Minute).is(web, Orphaned)
+		p := tell(t, s)
+		p.then(2 * time.Minute)
+		p.restart()
+		p.then(time.Minute).is(web, Orphaned)
+	})
+	t.Run("the grace of a pod that was given up goes on", func(t *testing.T) {
+		s := running()
+		s.pods[0].Spec.TerminationGracePeriodSeconds = new(int64(100))
+		p := tell(t, s)
+		p.definitions, p.pods = nil, nil
+		p.serve()
+		p.then(time.Second)
+		p.restart()
+		p.then(100*time.Second+terminationGrace-time.Second).is(web, "")
+		p.then(time.Second).is(web, TerminationStuck)
 	})
 	t.Run("with the kubelet down, what was wrong is kept and dated", func(t *testing.T) {
 		s := tell(t, running())
@@ -184,7 +195,7 @@ func TestRestart(t *testing.T) {
 func TestRestoreStartsAfresh(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")
-	if err := NewTracker().Restore(path); err != nil {
+	if err := NewTracker(Limits{}).Restore(path); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
 	for name, content := range map[string]string{
@@ -195,7 +206,7 @@ func TestRestoreStartsAfresh(t *testing.T) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			tracker := NewTracker()
+			tracker := NewTracker(Limits{})
 			err := tracker.Restore(path)
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("error: %v", err)
@@ -206,7 +217,7 @@ func TestRestoreStartsAfresh(t *testing.T) {
 			if err := tracker.Save(path); err != nil {
 				t.Error(err)
 			}
-			if err := NewTracker().Restore(path); err != nil {
+			if err := NewTracker(Limits{}).Restore(path); err != nil {
 				t.Errorf("the next one: %v", err)
 			}
 		})
@@ -228,7 +239,7 @@ func FuzzRestore(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		tracker := NewTracker()
+		tracker := NewTracker(Limits{})
 		if err := tracker.Restore(path); err != nil {
 			return
 		}
@@ -245,7 +256,7 @@ func FuzzRestore(f *testing.F) {
 func TestSaveIsPrivateAtomicAndLazy(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")
-	tracker := NewTracker()
+	tracker := NewTracker(Limits{})
 	if err := tracker.Save(path); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +310,7 @@ func TestPersist(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "status.json")
 		log := &lockedBuffer{}
-		tracker, s := NewTracker(), running()
+		tracker, s := NewTracker(Limits{}), running()
 		s.fetches = nil
 		s.fetch(s.now)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -391,7 +402,7 @@ func (b *lockedBuffer) String() string {
 }
 
 func TestTrackerTellsOfTheNext(t *testing.T) {
-	tracker, s := NewTracker(), running()
+	tracker, s := NewTracker(Limits{}), running()
 	if tracker.Latest() != nil {
 		t.Error("a snapshot before the first")
 	}
@@ -419,7 +430,7 @@ func TestTrackerTellsOfTheNext(t *testing.T) {
 
 // Readers and the writer at once, for the race detector.
 func TestTrackerConcurrently(t *testing.T) {
-	tracker, s := NewTracker(), running()
+	tracker, s := NewTracker(Limits{}), running()
 	path := filepath.Join(t.TempDir(), "status.json")
 	tracker.Observe(s.look())
 	done := make(chan struct{})

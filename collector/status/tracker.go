@@ -3,6 +3,7 @@ package status
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 )
@@ -12,16 +13,24 @@ type Tracker struct {
 	latest  atomic.Pointer[Snapshot]
 	mu      sync.Mutex
 	changed chan struct{}
-	// restored is what a former process left; it precedes the first Snapshot and is no Snapshot to be seen.
+	// restored is what a former process left, if anything; it precedes the first Snapshot and is no Snapshot to
+	// be seen.
 	restored *Snapshot
 
 	saving       sync.Mutex // guards what follows
 	saved, tried saveMark
 }
 
+// Limits are what the configuration lets things take.
+type Limits struct {
+	// RolloutDeadline is how long a new revision may take to be Ready, besides its grace period and the time in
+	// which images are pulled; 0 is DefaultRolloutDeadline.
+	RolloutDeadline time.Duration
+}
+
 // NewTracker returns a Tracker that has no Snapshot yet.
-func NewTracker() *Tracker {
-	return &Tracker{changed: make(chan struct{})}
+func NewTracker(limits Limits) *Tracker {
+	return &Tracker{changed: make(chan struct{}), restored: &Snapshot{memory: memory{limits: limits}}}
 }
 
 // Latest returns the latest Snapshot, nil before the first.

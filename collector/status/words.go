@@ -22,38 +22,6 @@ const (
 	wordsFailures = 32
 )
 
-// hear takes the events of the log into memory.
-func (r *round) hear() {
-	for _, e := range r.o.Log {
-		l, at := &r.next.latches, plain(e.At)
-		l.newest = latest(l.newest, at)
-		r.hearsOf(e, at)
-		switch e.Kind {
-		case kubeletlog.URLRefused:
-			r.refuseURL(e)
-		case kubeletlog.ManifestRefused:
-			r.refuseFile(e)
-		case kubeletlog.KubeletStarted:
-			r.kubeletRestarted(e)
-		case kubeletlog.AdmissionDenied:
-			r.word(e, func(w *podWords) {
-				w.Denied = &denial{At: at, Reason: e.Reason, Message: clip(e.Message)}
-			})
-		case kubeletlog.VolumeFailed:
-			r.word(e, func(w *podWords) { w.fail(VolumeMountFailed, "", at, e.Message) })
-		case kubeletlog.SyncFailed:
-			r.word(e, func(w *podWords) { w.failSync(e, at) })
-		case kubeletlog.WatchFailed, kubeletlog.DirectoryMissing, kubeletlog.SubDirectory,
-			kubeletlog.URLUnreachable, kubeletlog.URLRead, kubeletlog.NameDuplicate,
-			kubeletlog.MirrorFailed, kubeletlog.ProbeFailed, kubeletlog.PriorityIncomplete:
-			// They date the pod's part of the log, and are no verdict by themselves: a half-written file and
-			// a refused connection say nothing of a definition, a success says nothing at all, and the rest
-			// is seen better elsewhere.
-		}
-	}
-	r.forget()
-}
-
 // hearsOf remembers whom the log spoke of in this round.
 func (r *round) hearsOf(e kubeletlog.Event, at time.Time) {
 	for _, subject := range []string{e.UID, joinName(e.Namespace, e.Pod), baseKey(e.Path)} {
@@ -78,20 +46,28 @@ func baseKey(path string) string {
 	return "file:" + filepath.Base(path)
 }
 
-// word changes what is remembered of the event's pod.
-func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
-	uid := e.UID
-	if uid == "" {
-		for _, p := range r.next.pods { // the line names the pod only
-			if p.namespace == e.Namespace && p.name == e.Pod {
-				uid = p.uid
-			}
+// uidOf is the UID of the pod that an event is about; "" when it cannot be told.
+func (r *round) uidOf(e kubeletlog.Event) string {
+	if e.UID != "" || e.Pod == "" {
+		return e.UID
+	}
+	uid := ""
+	for _, p := range r.next.pods { // the line names the pod only
+		if p.name == e.Pod && (p.namespace == e.Namespace || e.Namespace == "") {
+			uid = p.uid
 		}
 	}
+	return uid
+}
+
+func (r *round) wordsOf(e kubeletlog.Event) *podWords { return r.next.words[r.uidOf(e)] }
+
+// word changes what is remembered of the event's pod.
+func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
+	uid := r.uidOf(e)
 	if uid == "" {
 		return
 	}
-	r.ownWords()
 	w := podWords{}
 	if old := r.next.words[uid]; old != nil {
 		w = *old
@@ -100,33 +76,43 @@ func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
 	w.Last = latest(w.Last, plain(e.At))
 	w.Namespace, w.Pod = cmp.Or(e.Namespace, w.Namespace), cmp.Or(e.Pod, w.Pod)
 	change(&w)
+	if old := r.next.words[uid]; old != nil && old.equal(&w) {
+		return // it was read before
+	}
+	r.ownWords()
 	r.next.words[uid] = &w
 	r.next.changes++
 }
 
+func (w *podWords) equal(v *podWords) bool {
+	denied := w.Denied == v.Denied || w.Denied != nil && v.Denied != nil && *w.Denied == *v.Denied
+	return denied && w.Namespace == v.Namespace && w.Pod == v.Pod && w.Last.Equal(v.Last) && slices.Equal(w.Failures, v.Failures)
+}
+
 // failSync remembers what "Error syncing pod, skipping" says.
 func (w *podWords) failSync(e kubeletlog.Event, at time.Time) {
-	for _, f := range e.Failures {
-		container := f.Target
-		reason := failureReason(f.Reason)
-		if reason == SandboxFailed {
-			container = "" // its target is the pod
+	for _, said := range e.Failures {
+		f := failure{Reason: failureReason(said.Reason), Detail: failureDetail(said.Reason, said.Message), Container: said.Target, Message: said.Message}
+		if strings.HasSuffix(said.Action, "PodSandbox") {
+			f.Container = "" // the target is the pod
 		}
-		w.fail(reason, container, at, f.Message)
+		w.fail(f, at)
 	}
 	if len(e.Failures) == 0 {
-		w.fail(syncReason(e.Message), "", at, e.Message)
+		reason, detail := syncReason(e.Message)
+		w.fail(failure{Reason: reason, Detail: detail, Message: e.Message}, at)
 	}
 }
 
 // fail remembers one failure, or that it goes on.
-func (w *podWords) fail(reason manifest.Reason, container string, at time.Time, message string) {
-	i := slices.IndexFunc(w.Failures, func(f failure) bool { return f.Reason == reason && f.Container == container })
+func (w *podWords) fail(said failure, at time.Time) {
+	said.First, said.Last, said.Message = at, at, clip(said.Message)
+	i := slices.IndexFunc(w.Failures, func(f failure) bool { return f.Reason == said.Reason && f.Container == said.Container })
 	if i < 0 {
 		if len(w.Failures) == wordsFailures {
 			return
 		}
-		w.Failures = append(w.Failures, failure{Reason: reason, Container: container, First: at, Last: at, Message: clip(message)})
+		w.Failures = append(w.Failures, said)
 		slices.SortFunc(w.Failures, func(a, b failure) int {
 			return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Container, b.Container))
 		})
@@ -135,8 +121,13 @@ func (w *podWords) fail(reason manifest.Reason, container string, at time.Time, 
 	f := &w.Failures[i]
 	f.First = earliest(f.First, at)
 	if !at.Before(f.Last) {
-		f.Last, f.Message = at, clip(message)
+		f.Last, f.Detail, f.Message = at, said.Detail, said.Message
 	}
+}
+
+// drop forgets failures.
+func (w *podWords) drop(which func(*failure) bool) {
+	w.Failures = slices.DeleteFunc(w.Failures, func(f failure) bool { return which(&f) })
 }
 
 // find returns the failure of a code and a container.
@@ -152,34 +143,22 @@ func (w *podWords) find(reason manifest.Reason, container string) (failure, bool
 	return failure{}, false
 }
 
-// failureReason is the code for one of the kubelet's own, of a waiting container and of its log alike. What
-// has none here has no code of its own: a step of termination, say.
-func failureReason(kubelet string) manifest.Reason {
-	switch kubelet {
-	case "CreatePodSandboxError", "ConfigPodSandboxError":
-		return SandboxFailed
-	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
-		"RegistryUnavailable", "SignatureValidationFailed":
-		return ImagePullFailed
-	case "CreateContainerConfigError":
-		return ContainerConfigError
-	case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError":
-		return ContainerStartFailed
-	case "CrashLoopBackOff":
-		return CrashLoopBackOff
+// last returns the failure of a code, of any container, that was said last.
+func (w *podWords) last(reason manifest.Reason) (failure, bool) {
+	var newest failure
+	if w != nil {
+		for _, f := range w.Failures {
+			if f.Reason == reason && f.Last.After(newest.Last) {
+				newest = f
+			}
+		}
 	}
-	return ""
+	return newest, !newest.Last.IsZero()
 }
 
-// syncReason is the code for the error of a sync that is not about one container.
-func syncReason(message string) manifest.Reason {
-	switch {
-	case strings.Contains(message, "unmounted volumes="), strings.Contains(message, "volumes failed"):
-		return VolumeMountFailed
-	case strings.HasPrefix(message, "network is not ready"), strings.Contains(message, "cgroups exist and are correctly applied"):
-		return SandboxFailed
-	}
-	return ""
+func (w *podWords) has(reason manifest.Reason, container string) bool {
+	_, ok := w.find(reason, container)
+	return ok
 }
 
 // forget drops the words about pods that are gone, and keeps memory bounded.

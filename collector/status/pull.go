@@ -1,0 +1,107 @@
+package status
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// pullGrace is how long an image may be pulled before that is worth a word: as long as a pod may take to start
+// without one.
+const pullGrace = startGrace
+
+// judgePull finds an image that takes long.
+func (f *findings) judgePull() {
+	c, since, ok := f.pulling()
+	if !ok || f.about(c) || !f.reached(since.Add(pullGrace)) {
+		return
+	}
+	f.add(manifest.Problem{
+		Reason: ImagePullSlow, Field: c.field(), Since: since,
+		Message: "image " + c.Image + " of container " + c.Name + " is still being pulled",
+	})
+}
+
+// pulling returns the container whose image the kubelet pulls, and since when. Unless its log says so at verbosity 3
+// that is concluded: a pod with a sandbox has its volumes, and a container that is next and that the runtime does not
+// have lacks its image only.
+func (f *findings) pulling() (*container, time.Time, bool) {
+	if !f.r.world.kubelet.fresh() || f.pod() == nil || f.over() {
+		return nil, time.Time{}, false
+	}
+	for i := range f.containers {
+		c := &f.containers[i]
+		if w, ok := f.words.find(ImagePullSlow, c.Name); ok && c.State != StateRunning && w.First.After(c.exit.ended) {
+			return c, w.First, true
+		}
+	}
+	step := f.sandboxSince()
+	if step.IsZero() {
+		return nil, time.Time{}, false
+	}
+	for i := range f.containers {
+		c := &f.containers[i]
+		switch {
+		case c.State == StateWaiting && c.ID == "" && !c.exit.known:
+			quiet := c.Reason == "" || c.Reason == "ContainerCreating" || c.Reason == "PodInitializing"
+			return c, step, quiet && c.RestartCount == 0
+		case c.hooked && c.State == StateRunning:
+			return nil, time.Time{}, false // the kubelet may be at its hook
+		case c.Kind == KindInit && (c.State != StateExited || c.exit.code != 0):
+			return nil, time.Time{}, false
+		case c.Kind == KindSidecar && (c.State != StateRunning || !c.probes.started):
+			return nil, time.Time{}, false
+		}
+		step = latest(step, c.StartedAt, c.exit.ended)
+	}
+	return nil, time.Time{}, false
+}
+
+// sandboxSince is since when the pod has its sandbox; zero when it has none.
+func (f *findings) sandboxSince() time.Time {
+	if f.r.world.runtime.fresh() {
+		for _, s := range f.incarnation() {
+			if s.Ready {
+				return plain(s.Created)
+			}
+		}
+		return time.Time{}
+	}
+	if p := f.pod(); p.sandbox.status == corev1.ConditionTrue {
+		return p.sandbox.since
+	}
+	return time.Time{}
+}
+
+// pulled is how long the images of the pod were pulled before its containers were first created, as far as the runtime
+// still has those.
+func (f *findings) pulled() time.Duration {
+	var all time.Duration
+	if _, since, ok := f.pulling(); ok {
+		all = f.r.now.Sub(since)
+	}
+	own := f.incarnation()
+	if len(own) == 0 {
+		return all
+	}
+	step := plain(own[len(own)-1].Created)
+	attempts, hooked := f.attempts(), false
+	for i := range f.containers {
+		c := &f.containers[i]
+		if len(attempts[c.Name]) == 0 {
+			break
+		}
+		first := attempts[c.Name][0]
+		created := plain(first.Created)
+		if first.RestartCount == 0 && !hooked && created.After(step) && !step.IsZero() {
+			all += created.Sub(step)
+		}
+		step, hooked = latest(created, plain(first.Started)), c.hooked
+		if c.Kind == KindInit {
+			step = latest(step, plain(attempts[c.Name][len(attempts[c.Name])-1].Finished))
+		}
+	}
+	return all
+}

@@ -1,0 +1,94 @@
+package status
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+)
+
+// DefaultRolloutDeadline is how long a new revision may take, as OpenShift gives its static pods.
+const DefaultRolloutDeadline = 150 * time.Second
+
+// judgeRollout finds a revision that is not running and ready in time. What keeps it from that is a problem of its own,
+// or an earlier incarnation of the pod. The clock stands while the kubelet was away and while images are pulled.
+func (f *findings) judgeRollout() {
+	d, w := f.definition(), &f.r.world
+	if d == nil || d.Name == "" || !d.Valid || !d.Served || !w.kubelet.fresh() || f.settled(d) {
+		return
+	}
+	if p := f.pod(); p != nil && p.phase == corev1.PodFailed {
+		return // the kubelet is done with it: nothing is late
+	}
+	begun := plain(d.Updated)
+	if d.Source == manifest.SourceHTTP && w.serving {
+		if f.fetched.IsZero() {
+			return // that the kubelet does not come for it is another problem
+		}
+		begun = f.fetched
+	}
+	old, stuck := f.r.before(f.id).problem(manifest.Problem{Reason: RolloutStuck}, false, "")
+	if stuck = stuck && !old.Since.Before(begun); stuck {
+		begun = old.Since
+	} else {
+		begun = latest(begun, w.kubelet.since)
+		if f.uid == string(d.UID) {
+			begun = latest(begun, f.since()) // a pod that a node's or kubelet's start began anew
+		}
+	}
+	deadline := f.r.next.limits.RolloutDeadline
+	if deadline <= 0 {
+		deadline = DefaultRolloutDeadline
+	}
+	if pulled := f.pulled(); !stuck && !f.reached(begun.Add(f.grace()+deadline+pulled)) {
+		return
+	}
+	f.add(manifest.Problem{Reason: RolloutStuck, Since: begun,
+		Message: fmt.Sprintf("revision %d of the definition is not running and ready %s after its grace period: %s", d.Version, deadline, f.obstacle(d))})
+}
+
+// settled reports whether the definition's content was seen rolled out, now or before: what happens to the pod after
+// that is no rollout.
+func (f *findings) settled(d *manifest.Definition) bool {
+	if f.history.Settled == d.Hash && d.Hash != "" {
+		return true
+	}
+	p := f.pod()
+	if p == nil || f.over() || f.current(d).Status == False {
+		return false
+	}
+	_, completed := f.found(Completed)
+	// A pod that was not ready from its start on, and not only since then, was ready between.
+	lost := p.ready.status == corev1.ConditionFalse && p.ready.since.After(latest(p.started, p.seen).Add(exitLag)) && !p.started.IsZero()
+	if p.ready.status != corev1.ConditionTrue && !lost && !completed && !f.doneInPart() {
+		return false
+	}
+	f.history.Settled = d.Hash
+	return true
+}
+
+// obstacle says what stands in the way of a definition.
+func (f *findings) obstacle(d *manifest.Definition) string {
+	table := f.r.next.codes
+	first := manifest.Problem{}
+	for _, p := range f.problems {
+		if stage := table[p.Reason].Stage; stage == StageDefinition || p.Level == manifest.Info && p.Reason != WaitingForTermination {
+			continue
+		}
+		if first.Reason == "" || table.compare(p, first) < 0 {
+			first = p
+		}
+	}
+	switch p := f.pod(); {
+	case first.Reason != "":
+		return string(first.Reason) + ": " + first.Message
+	case p == nil:
+		return "the kubelet does not have its pod"
+	case f.current(d).Status == False:
+		return "an earlier revision runs, with UID " + f.uid
+	default:
+		return firstOf(p.ready.message, "the pod is not ready")
+	}
+}
