@@ -24,7 +24,7 @@ func (s *Store) Handler() http.Handler {
 func (s *Store) servePods(w http.ResponseWriter, r *http.Request) {
 	kubelet, authorized := s.caller(r)
 	if !authorized {
-		s.record(Fetch{At: s.now(), Code: http.StatusUnauthorized})
+		s.record(Fetch{At: s.now(), Code: http.StatusUnauthorized, Kubelet: likeKubelet(r)})
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "a bearer token is required", http.StatusUnauthorized)
 		return
@@ -73,7 +73,7 @@ func (s *Store) unanswered(revision string) bool {
 // each time (every few seconds at most), so a rotated token works at once; one that cannot be read closes.
 func (s *Store) caller(r *http.Request) (kubelet, authorized bool) {
 	if s.options.TokenFile == "" {
-		return strings.HasPrefix(r.UserAgent(), "Go-http-client/"), true
+		return likeKubelet(r), true
 	}
 	token, err := os.ReadFile(s.options.TokenFile)
 	want := strings.TrimSpace(string(token))
@@ -83,6 +83,9 @@ func (s *Store) caller(r *http.Request) (kubelet, authorized bool) {
 	}
 	return true, true
 }
+
+// likeKubelet reports whether a request is made as the kubelet makes it. Others may, too.
+func likeKubelet(r *http.Request) bool { return strings.HasPrefix(r.UserAgent(), "Go-http-client/") }
 
 // record remembers a fetch and publishes it. Only the kubelet's enter the history: anybody else who looks
 // must not hide that the kubelet does not.
@@ -95,7 +98,10 @@ func (s *Store) record(f Fetch) {
 		next.Fetches.ByCode[code] = n
 	}
 	next.Fetches.ByCode[f.Code]++
-	if f.Kubelet {
+	switch {
+	case f.Code == http.StatusUnauthorized && f.Kubelet:
+		next.Fetches.Unauthorized = f.At
+	case f.Kubelet:
 		recent := append(append([]Fetch(nil), s.set.Fetches.Recent...), f)
 		next.Fetches.Recent = recent[max(0, len(recent)-keptFetches):]
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
@@ -33,18 +36,27 @@ func (f *kubeletFacts) tell(s *status.Snapshot) {
 		f.asked, f.standalone = since, standalone(f.config.Kubelet.Standalone, "/proc")
 	}
 	k := manifest.Kubelet{Standalone: f.standalone}
-	said := ""
 	if view := s.Observation.Kubelet; view != nil && view.Config != nil {
-		said, k.FeatureGates = view.Config.StaticPodPath, view.Config.FeatureGates
+		c := view.Config
+		k.StaticPodPath, k.FeatureGates = c.StaticPodPath, c.FeatureGates
+		k.Feed = manifest.Feed{URL: c.StaticPodURL, Header: http.Header(c.StaticPodURLHeader), Period: c.HTTPCheckFrequency}
 	}
-	k.Directory = manifestDirectory(f.config.Kubelet.ManifestDirectory, said)
+	k.Directory = manifestDirectory(f.config.Kubelet.ManifestDirectory, k.StaticPodPath)
 	f.store.SetKubelet(k)
+	if slices.ContainsFunc(s.Observation.Log, aboutList) {
+		f.store.LookAgain()
+	}
 	if running, known := runningPods(s); known {
 		f.store.SetRunning(running)
 	}
 	if s.Verdict.Revision != "" {
 		f.store.Judge(s.Verdict)
 	}
+}
+
+// aboutList reports whether the kubelet has said something about the list it gets by URL.
+func aboutList(e kubeletlog.Event) bool {
+	return e.Kind == kubeletlog.URLRefused || e.Kind == kubeletlog.URLUnreachable || e.Kind == kubeletlog.URLRead
 }
 
 // runningPods lists the pods fed by URL that the node has, by the runtime or else by the kubelet.

@@ -215,9 +215,9 @@ func (f *findings) current(d *manifest.Definition) Condition {
 		if _, ok := f.found(manifest.LastRevisionKept); ok {
 			c.Reason, c.Message = string(manifest.LastRevisionKept), "an earlier revision runs"
 		}
-	case string(d.UID) == f.uid, d.Source == manifest.SourceFile && f.sameSpec(d):
+	case string(d.UID) == f.uid, f.r.predicted(d) && f.sameSpec(d):
 		c.Status = True
-	case d.Source == manifest.SourceFile:
+	case f.r.predicted(d):
 		c.Status, c.Reason, c.Message = Unknown, otherRevision, "the pod's UID and specification are not those predicted: a kubelet of another minor version may default them otherwise"
 	default:
 		c.Reason, c.Message = otherRevision, "UID "+f.uid+" runs, which is not that of the definition"

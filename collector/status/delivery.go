@@ -23,16 +23,14 @@ func (f *findings) judgeDelivery() {
 	if d == nil || !d.Served {
 		return
 	}
-	if d.Source == manifest.SourceHTTP && w.notFetching != "" {
-		f.add(manifest.Problem{Reason: KubeletNotFetching, Message: w.notFetching, Since: w.notFetchingSince})
+	if d.Source == manifest.SourceHTTP && w.notFetching.Reason != "" {
+		f.add(w.notFetching)
 	}
-	if f.listed(d) {
-		return
+	p, refused := f.refusedOf(d)
+	if _, known := f.found(manifest.ListRejected); refused && !known {
+		f.add(p)
 	}
-	if d.Source == manifest.SourceHTTP && w.url != nil && !f.runs(d) {
-		if _, ok := f.found(manifest.ListRejected); !ok {
-			f.add(manifest.Problem{Reason: manifest.ListRejected, Message: w.url.Message, Since: w.url.At})
-		}
+	if refused || f.listed(d) {
 		return
 	}
 	f.judgeAcceptance(d)

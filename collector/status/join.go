@@ -51,11 +51,11 @@ func (e *evidence) pod() *podFacts {
 	return e.pods[0]
 }
 
-// listed reports whether the kubelet has the definition's pod: an http definition's by UID exactly, a file's
+// listed reports whether the kubelet has the definition's pod: that of a list of ours by UID exactly, another
 // by name too, because its UID is but a prediction.
-func (e *evidence) listed(d *manifest.Definition) bool {
-	for _, p := range e.pods {
-		if p.uid == string(d.UID) && d.UID != "" || d.Source == manifest.SourceFile && p.source == string(d.Source) {
+func (f *findings) listed(d *manifest.Definition) bool {
+	for _, p := range f.pods {
+		if p.uid == string(d.UID) && d.UID != "" || f.r.predicted(d) && p.source == string(d.Source) {
 			return true
 		}
 	}

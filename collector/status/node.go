@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
@@ -38,14 +39,13 @@ func (r *round) nodeProblems() []manifest.Problem {
 		problems = append(problems, manifest.Problem{Reason: manifest.ConfigInvalid, Field: "node",
 			Message: fmt.Sprintf("the kubelet calls this node %q and the exporter %q: every UID and name is made with the exporter's", w.kubeletNode, w.node)})
 	}
-	if u := r.next.url; u != nil {
-		known := false
-		for _, p := range problems {
-			known = known || p.Reason == manifest.ListRejected
-		}
-		if !known {
-			problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: u.Message, Since: u.At})
-		}
+	refused := slices.ContainsFunc(problems, func(p manifest.Problem) bool { return p.Reason == manifest.ListRejected })
+	switch u, l := r.next.url, r.world.list; {
+	case refused: // the store says so
+	case l.message != "":
+		problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: l.message, Path: l.url, Since: l.since})
+	case u != nil:
+		problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: u.Message, Since: u.At})
 	}
 	return problems
 }
@@ -55,8 +55,12 @@ func (r *round) inputProblems() []manifest.Problem {
 	var problems []manifest.Problem
 	add := func(reason manifest.Reason, s collector.InputState) {
 		p := manifest.Problem{Reason: reason, Message: s.Err, Since: s.Since}
+		words := ""
+		if reason == KubeletSourcesNotReady {
+			p.Detail, words = r.missingSource()
+		}
 		if s.Up { // it answers, but not as it should: since when, it does not say
-			p.Message, p.Since = r.next.codes[reason].Meaning, time.Time{}
+			p.Message, p.Since = r.next.codes[reason].Meaning+": "+words, time.Time{}
 		}
 		problems = append(problems, p)
 	}

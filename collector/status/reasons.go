@@ -2,6 +2,9 @@ package status
 
 import "github.com/staticpod-exporter/staticpod-exporter/manifest"
 
+// StopPending is of the definition stage: what the kubelet will do to a running pod because of a file.
+const StopPending manifest.Reason = "StopPending"
+
 // Codes of the delivery stage that the store cannot find by itself.
 const (
 	KubeletNotFetching manifest.Reason = "KubeletNotFetching"
@@ -106,7 +109,9 @@ func Reasons() []Code {
 		{manifest.ManifestInvalid, StageDefinition, manifest.Critical, "the kubelet's validation refuses the definition"},
 		{manifest.APIReference, StageDefinition, manifest.Critical, "the definition refers to an API object, which a static pod may not"},
 		{manifest.RuntimeClassUnsupported, StageDefinition, manifest.Critical, "the definition has a runtime class, which crashes a standalone kubelet"},
+		{manifest.UnsafeMetadata, StageDefinition, manifest.Critical, "the definition has metadata that the kubelet takes as it is, to the pod's harm"},
 		{manifest.HostPortConflict, StageDefinition, manifest.Critical, "another definition has the host port already"},
+		{StopPending, StageDefinition, manifest.Critical, "the kubelet stops the running pod at its next reading of its manifest directory"},
 
 		{manifest.ManifestRejected, StageDelivery, manifest.Critical, "the kubelet refused the definition"},
 		{manifest.ListRejected, StageDelivery, manifest.Critical, "the kubelet refused the whole list that the definition is in"},
@@ -152,6 +157,7 @@ func Reasons() []Code {
 		{manifest.StrayFile, StageDefinition, manifest.Warning, "the kubelet reads a file that looks like none of its manifests"},
 		{manifest.PriorityIncomplete, StageDefinition, manifest.Warning, "the priority and its class do not go together"},
 		{manifest.UIDIgnored, StageDefinition, manifest.Warning, "the definition's own UID is not used"},
+		{manifest.UIDFixed, StageDefinition, manifest.Warning, "the definition's own UID keeps most edits from the running pod"},
 		{UnplannedRecreation, StageDrift, manifest.Info, "the pod was recreated without a change of its definition"},
 	}
 }

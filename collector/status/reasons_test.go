@@ -209,7 +209,6 @@ func TestReasons(t *testing.T) {
 				return s
 			},
 			want: want{reason: NotAccepted, message: "lies in the kubelet's directory", since: ago(time.Hour),
-				problems:   []manifest.Reason{NotAccepted, RolloutStuck},
 				conditions: "Valid=True Accepted=False(NotAccepted) Started=False(NotAccepted) Ready=False(NotAccepted) Current=False(NotAccepted)"},
 		},
 

@@ -26,27 +26,39 @@ const (
 	fileRefusals = 256
 )
 
-// fetch remembers what the kubelet fetched.
+// fetch remembers what the kubelet fetched, or what we found where it fetches.
 func (r *round) fetch() {
 	set := r.o.Manifest
-	if set == nil || !set.Serving {
+	if set == nil {
 		return
 	}
 	l := &r.next.latches
+	if list := r.list(); list != nil && list.Revision != "" {
+		r.mark(fetchMark{plain(list.At), list.Revision})
+	}
+	if !set.Serving {
+		return
+	}
 	for _, f := range set.Fetches.Recent {
 		at := plain(f.At)
 		if !f.Kubelet || f.Code != 200 || f.Revision == "" || !at.After(l.last) {
 			continue
 		}
 		l.last, r.next.fetchedNow = at, true
-		if n := len(l.fetches); n > 0 && l.fetches[n-1].Revision == f.Revision {
-			continue
-		}
-		l.fetches = append(slices.Clone(l.fetches), fetchMark{at, f.Revision})
-		l.fetches = l.fetches[max(0, len(l.fetches)-fetchMarks):]
-		r.next.changes++
+		r.mark(fetchMark{at, f.Revision})
 	}
 	r.fetchedUIDs(set.Document)
+}
+
+// mark remembers a revision, unless it is the last one still.
+func (r *round) mark(m fetchMark) {
+	l := &r.next.latches
+	if n := len(l.fetches); n > 0 && l.fetches[n-1].Revision == m.Revision {
+		return
+	}
+	l.fetches = append(slices.Clone(l.fetches), m)
+	l.fetches = l.fetches[max(0, len(l.fetches)-fetchMarks):]
+	r.next.changes++
 }
 
 // fetchedUIDs dates the UIDs of the document by the first fetch of a revision that holds them.
@@ -94,10 +106,10 @@ func (l *latches) revisionAt(t time.Time) string {
 func (r *round) refuseURL(e kubeletlog.Event) {
 	l := &r.next.latches
 	at := plain(e.At)
-	if l.url != nil && !at.After(l.url.At) {
+	refusal := &urlRefusal{At: at, Revision: l.revisionAt(at), Message: clip(e.Message)}
+	if l.url != nil && !at.After(l.url.At) && l.url.Revision == refusal.Revision && l.url.Message == refusal.Message {
 		return // the same line, read twice
 	}
-	refusal := &urlRefusal{At: at, Revision: l.revisionAt(at), Message: clip(e.Message)}
 	for _, p := range r.next.pods {
 		if p.source == string(manifest.SourceHTTP) {
 			refusal.UIDs = append(refusal.UIDs, p.uid)
@@ -152,23 +164,20 @@ func (r *round) kubeletHas(uids []types.UID) bool {
 	return n == len(uids)
 }
 
-// foreignListAccepted is for a list that somebody else serves: either its definitions are seen and the
-// kubelet has them all, or a pod came that was not there when the list was refused.
+// foreignListAccepted is for a list that somebody else serves: either it is seen and the kubelet has exactly its
+// pods, or, where that cannot be told, a pod came that was not there when the list was refused. That the kubelet
+// says "Successfully read pods from URL" proves nothing.
 func (r *round) foreignListAccepted() bool {
-	set := r.o.Manifest
-	if set != nil && set.Serving {
+	if set := r.o.Manifest; set != nil && set.Serving {
 		return false
 	}
-	var uids []types.UID
-	if set != nil {
-		for _, d := range set.Definitions {
-			if d.Source == manifest.SourceHTTP && d.Served {
-				uids = append(uids, d.UID)
-			}
-		}
-	}
-	if len(uids) > 0 && r.kubeletHas(uids) {
+	list := r.list()
+	seen := list != nil && list.Revision != ""
+	if seen && r.kubeletHas(list.UIDs) {
 		return true
+	}
+	if seen && r.world.exact {
+		return false
 	}
 	for _, p := range r.next.pods {
 		if p.source == string(manifest.SourceHTTP) && !slices.Contains(r.next.url.UIDs, p.uid) && p.seen.After(r.next.url.At) {

@@ -30,6 +30,8 @@ type scene struct {
 	serving     bool
 	definitions []*manifest.Definition
 	problems    []manifest.Problem
+	directory   manifest.Directory
+	list        *manifest.List
 	fetches     []manifest.Fetch
 	document    *manifest.Document
 	pods        []*corev1.Pod
@@ -46,7 +48,7 @@ type scene struct {
 
 // empty is a node in serving mode on which nothing runs.
 func empty() *scene {
-	s := &scene{now: noon, serving: true, inputs: map[collector.Input]collector.InputState{}}
+	s := &scene{now: noon, serving: true, directory: manifest.Directory{Path: "/etc/kubernetes/manifests", State: manifest.DirectoryRead}, inputs: map[collector.Input]collector.InputState{}}
 	for _, i := range []collector.Input{collector.InputManifest, collector.InputKubelet, collector.InputRuntime, collector.InputLog} {
 		s.inputs[i] = collector.InputState{Input: i, Configured: true, Up: true, Since: noon.Add(-time.Hour), LastSuccess: noon}
 	}
@@ -321,6 +323,7 @@ func (s *scene) look() *collector.Observation {
 	s.events = nil
 	o.Manifest = &manifest.Set{
 		Node: node, At: s.now, Serving: s.serving, Definitions: slices.Clone(s.definitions), Problems: s.problems,
+		Directory: s.directory, List: s.list,
 		Fetches: manifest.Fetches{Recent: slices.Clone(s.fetches)}, LastReload: true,
 	}
 	if s.serving {

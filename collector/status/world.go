@@ -1,7 +1,7 @@
 package status
 
 import (
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
@@ -27,11 +27,14 @@ type world struct {
 	sourcesNotReady      bool
 	fileCheck, httpCheck time.Duration
 	url                  *urlRefusal
-	notFetching          string // why; "" when the kubelet fetches
-	notFetchingSince     time.Time
-	stale                manifest.Reason // the node's problem that makes every status stale; "" for none
+	notFetching          manifest.Problem // zero when the kubelet fetches, or nobody can tell
+	list                 refusedList      // of another server, in observing mode
+	exact                bool             // the UIDs that we predict for another server's list are the kubelet's
+	stale                manifest.Reason  // the node's problem that makes every status stale; "" for none
 	staleSince           time.Time
 	logUp                bool
+	directory            manifest.Directory // the kubelet's manifest directory
+	directoryProven      bool               // it is the one that the kubelet reads
 }
 
 // reach is how well an input can be asked.
@@ -69,6 +72,9 @@ func (r *round) survey() {
 			w.httpCheck = f
 		}
 	}
+	if o.Kubelet == nil || o.Kubelet.Config == nil {
+		w.httpCheck = max(checkFrequency, spacing(o.Manifest))
+	}
 	for _, p := range r.next.pods {
 		if w.kubeletNode == "" || p.node != "" && p.node < w.kubeletNode {
 			w.kubeletNode = p.node
@@ -83,6 +89,19 @@ func (r *round) survey() {
 		w.node = w.kubeletNode
 	}
 	w.stale, w.staleSince = staleness(k, w)
+}
+
+// spacing is how often the kubelet fetches the list, as it was seen to; zero when that is too seldom to tell.
+func spacing(set *manifest.Set) time.Duration {
+	if set == nil || len(set.Fetches.Recent) < 3 {
+		return 0
+	}
+	var gaps []time.Duration
+	for i, f := range set.Fetches.Recent[1:] {
+		gaps = append(gaps, f.At.Sub(set.Fetches.Recent[i].At))
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2].Round(time.Second) // whole, because a world that changes has every pod looked at again
 }
 
 // staleness is the node's problem that makes statuses stale, and its onset.
@@ -105,44 +124,6 @@ func kubeletProblem(k collector.InputState) manifest.Reason {
 		return KubeletSourcesNotReady
 	}
 	return KubeletDown
-}
-
-// fetching finds out whether the kubelet still comes for the list. A kubelet that is known to be down is no
-// case of it: that it does not fetch either is no news.
-func (r *round) fetching() {
-	w, set := &r.world, r.o.Manifest
-	w.url = r.next.url
-	if set == nil || !set.Serving {
-		return
-	}
-	if r.next.servingSince.IsZero() {
-		r.next.servingSince = r.now
-	}
-	if w.kubelet.down() && w.stale == KubeletDown {
-		return
-	}
-	quiet := r.next.servingSince // a fetch before that was from another process
-	if r.next.fetchedNow {
-		quiet = r.next.last
-	}
-	if limit := 3 * w.httpCheck; r.now.Sub(quiet) < limit {
-		return
-	}
-	w.notFetchingSince = r.next.last
-	if w.notFetchingSince.IsZero() {
-		w.notFetchingSince = r.next.servingSince
-	}
-	w.notFetching = "the kubelet has not fetched the list of static pods"
-	if !r.next.last.IsZero() {
-		w.notFetching += " since " + r.next.last.Format(time.RFC3339)
-	}
-	if c := r.o.Kubelet; c != nil && c.Config != nil {
-		if c.Config.StaticPodURL == "" {
-			w.notFetching += ": its staticPodURL is not set"
-		} else {
-			w.notFetching += fmt.Sprintf(", though it should every %s", w.httpCheck)
-		}
-	}
 }
 
 // bare takes the node's name off a pod's.
