@@ -266,7 +266,7 @@ func TestASyncErrorIsTakenApart(t *testing.T) {
 
 func TestWordsAreBounded(t *testing.T) {
 	for _, long := range []string{strings.Repeat("é", 4096), strings.Repeat("\xff", 4096), strings.Repeat("\x1b[31m", 999), "plain"} {
-		got := words(long)
+		got := Words(long)
 		if len(got) > wordsLimit || !utf8.ValidString(got) || strings.Contains(got, "\x1b") {
 			t.Errorf("%d bytes: %.40q…", len(got), got)
 		}
@@ -297,7 +297,7 @@ func FuzzNoBodyIsKept(f *testing.F) {
 		for _, single := range []string{err, missing, dumped} {
 			for _, multiple := range []string{err, missing, dumped} {
 				s := fmt.Sprintf("http://127.0.0.1/pods: received '%v', but couldn't parse as single (%v) or multiple pods (%v)", body, single, multiple)
-				if got := words(s); strings.Contains(got, "s3cr3t") {
+				if got := Words(s); strings.Contains(got, "s3cr3t") {
 					t.Fatalf("%s\nkeeps %s", s, got)
 				}
 			}
@@ -305,7 +305,7 @@ func FuzzNoBodyIsKept(f *testing.F) {
 				continue
 			}
 			s := fmt.Sprintf("/etc/kubernetes/manifests/a.yaml: couldn't parse as pod(%v), please check config file", single)
-			if got := words(s); strings.Contains(got, "s3cr3t") {
+			if got := Words(s); strings.Contains(got, "s3cr3t") {
 				t.Fatalf("%s\nkeeps %s", s, got)
 			}
 		}

@@ -39,6 +39,7 @@ var rules = byFirst(
 
 	on("Error syncing pod, skipping", SyncFailed, aboutSync),
 	on("Error syncing pod ", SyncFailed, aboutOldSync),
+	on("Unable to make pod data directories for pod", SyncFailed, aboutDirectories),
 
 	on("Unable to attach or mount volumes for pod; skipping pod", VolumeFailed, aboutPod),
 	on("Error processing volume", VolumeFailed, aboutVolume),
@@ -215,6 +216,12 @@ func aboutOldSync(e *Event, _ *fields, rest string) bool {
 	uid, name, named := strings.Cut(name, ` ("`)
 	e.Message = rest
 	return ok && named && e.fullName(strings.TrimSuffix(name, `"`)) && uid == e.UID && e.sync()
+}
+
+func aboutDirectories(e *Event, f *fields, rest string) bool {
+	ok := aboutPod(e, f, rest)
+	e.Message = "making pod data directories: " + e.Message
+	return ok && e.Pod != ""
 }
 
 // sync takes the error of a failed sync apart.

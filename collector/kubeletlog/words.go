@@ -35,17 +35,17 @@ func (e *Event) clean() {
 	e.Namespace, e.Pod = printable(e.Namespace, nameLimit), printable(e.Pod, nameLimit)
 	e.UID, e.Container = printable(e.UID, nameLimit), printable(e.Container, nameLimit)
 	e.Reason = printable(e.Reason, nameLimit)
-	e.Message = words(e.Message)
+	e.Message = Words(e.Message)
 	for i := range e.Failures {
 		f := &e.Failures[i]
 		f.Action, f.Reason = printable(f.Action, nameLimit), printable(f.Reason, nameLimit)
-		f.Target, f.Message = printable(f.Target, wordsLimit), words(f.Message)
+		f.Target, f.Message = printable(f.Target, wordsLimit), Words(f.Message)
 	}
 }
 
-// words returns what may be kept of what the kubelet said. Nearly all it says needs nothing taken out, and
+// Words returns what may be kept of what the kubelet said, in its log or anywhere else. Nearly all it says needs nothing taken out, and
 // one look at its bytes tells so.
-func words(s string) string {
+func Words(s string) string {
 	var quoted, braced, slashed bool
 	plain := true
 	for i := range len(s) {

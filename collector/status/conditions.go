@@ -15,6 +15,7 @@ const (
 	notYetFetched  = "NotYetFetched"
 	notYetAccepted = "NotYetAccepted"
 	notYetStarted  = "NotYetStarted"
+	notYetMirrored = "NotYetMirrored"
 	otherRevision  = "OtherRevision"
 	notSeen        = "NotSeen"
 	gone           = "Gone"
@@ -23,7 +24,7 @@ const (
 // conditions are the steps from definition to a running pod, in the order of cause. One that does not apply is
 // absent; the time of each is its evidence's.
 func (f *findings) conditions() []Condition {
-	all := make([]Condition, 0, 6)
+	all := make([]Condition, 0, 7)
 	if d := f.definition(); d != nil {
 		all = append(all, f.valid(d))
 		if d.Source == manifest.SourceHTTP && f.r.world.serving {
@@ -33,6 +34,9 @@ func (f *findings) conditions() []Condition {
 	all = append(all, f.accepted(), f.started(), f.ready())
 	if d := f.definition(); d != nil {
 		all = append(all, f.current(d))
+	}
+	if f.r.world.mirror.configured {
+		all = append(all, f.mirroredCondition())
 	}
 	return all
 }

@@ -135,7 +135,7 @@ func (f *findings) merge(k *containerFacts, attempts []cri.Container) container 
 	if !waits || newest.State == cri.Running {
 		c.State, c.Reason, c.message = string(newest.State), "", ""
 		if newest.State == cri.Exited {
-			c.Reason, c.message = newest.Reason, clip(newest.Message)
+			c.Reason, c.message = newest.Reason, said(newest.Message)
 			c.unconfirmed = fresh && k.state == StateRunning
 		}
 	}
@@ -143,7 +143,7 @@ func (f *findings) merge(k *containerFacts, attempts []cri.Container) container 
 	for i := range attempts {
 		if a := &attempts[i]; a.State == cri.Exited && !plain(a.Finished).Before(c.exit.ended) {
 			c.exit = exitFacts{
-				code: a.ExitCode, reason: a.Reason, message: clip(a.Message),
+				code: a.ExitCode, reason: a.Reason, message: said(a.Message),
 				started: plain(a.Started), ended: plain(a.Finished), known: true,
 			}
 		}

@@ -15,6 +15,19 @@ func (f *findings) judgeDefinition() {
 	}
 	f.judgeSources()
 	f.judgePending()
+	f.judgeUnseen()
+}
+
+// judgeUnseen takes the log's word for what is wrong with a definition that is not to be seen.
+func (f *findings) judgeUnseen() {
+	if f.definition() != nil || f.terminating() {
+		return
+	}
+	for _, reason := range []manifest.Reason{manifest.DuplicateName, manifest.PriorityIncomplete} {
+		if w, ok := f.words.find(reason, ""); ok {
+			f.add(manifest.Problem{Reason: reason, Message: w.Message, Since: w.First})
+		}
+	}
 }
 
 // judgeSources finds a name that comes from a file and from the list: the kubelet runs one of them only, and

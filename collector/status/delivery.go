@@ -36,7 +36,8 @@ func (f *findings) judgeDelivery() {
 	f.judgeAcceptance(d)
 }
 
-// judgeAcceptance finds a definition that the kubelet has had for two of its check periods and does not list.
+// judgeAcceptance finds a definition that the kubelet has had for two of its check periods and does not list. A pod
+// that it listed until just now may be one whose definition is gone, which the exporter is about to see too.
 // Only a kubelet that is well can be told by its silence: one without a runtime takes nothing in.
 func (f *findings) judgeAcceptance(d *manifest.Definition) {
 	w := &f.r.world
@@ -52,7 +53,7 @@ func (f *findings) judgeAcceptance(d *manifest.Definition) {
 	case w.serving:
 		given, how = f.fetched, "was fetched by the kubelet"
 	}
-	patience := latest(given, w.kubelet.since).Add(2 * period)
+	patience := latest(given, w.kubelet.since, f.history.Lost).Add(2 * period)
 	if !f.reached(patience) {
 		return
 	}

@@ -33,6 +33,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r.fetching()
 	r.foreign()
 	r.miss()
+	r.mirrors()
 	r.undefine()
 	r.same, r.next.world = r.world == r.prev.memory.world, r.world
 
@@ -68,7 +69,7 @@ type round struct {
 	fileByBase map[string]*manifest.Definition // of the kubelet's directory
 
 	// What of next is this round's own, and no longer shared with prev.
-	filesOwned, wordsOwned, totalOwned bool
+	filesOwned, wordsOwned, totalOwned, endingOwned bool
 }
 
 func newRound(prev *Snapshot, o *collector.Observation) *round {
@@ -95,13 +96,16 @@ func newRound(prev *Snapshot, o *collector.Observation) *round {
 // status is the verdict on one static pod: the one of the round before when nothing it rests on changed.
 func (r *round) status(e *evidence) *StaticPodStatus {
 	old := r.prev.memory.entries[e.id]
-	if old != nil && r.same && (old.until.IsZero() || r.now.Before(old.until)) && old.evidence.equal(e) {
+	if old != nil && r.same && (old.until.IsZero() || r.now.Before(old.until)) && old.evidence.equal(e) && slices.Equal(old.ends, r.endsOf(e)) {
 		r.next.entries[e.id] = r.redate(old)
 		return r.next.entries[e.id].status
 	}
 	f := r.examine(e)
+	if f.history != r.before(e.id).history {
+		r.next.changes++
+	}
 	s := r.publish(e.id, f.spec, f.problems)
-	r.next.entries[e.id] = &entry{status: s, evidence: *e, until: f.until}
+	r.next.entries[e.id] = &entry{status: s, evidence: *e, ends: f.ends, history: f.history, until: f.until}
 	return s
 }
 
@@ -120,7 +124,7 @@ func (r *round) redate(old *entry) *entry {
 // near reports whether no date of the evidence is far behind.
 func (o Observed) near(now Observed) bool {
 	return now.Manifest.Sub(o.Manifest) < observedLag && now.Kubelet.Sub(o.Kubelet) < observedLag &&
-		now.Runtime.Sub(o.Runtime) < observedLag && now.Log.Sub(o.Log) < observedLag
+		now.Runtime.Sub(o.Runtime) < observedLag && now.Log.Sub(o.Log) < observedLag && now.Mirror.Sub(o.Mirror) < observedLag
 }
 
 // observed dates the evidence.
@@ -134,6 +138,9 @@ func (r *round) observed(e *evidence) Observed {
 	}
 	if r.o.Runtime != nil {
 		seen.Runtime = plain(r.o.Runtime.At)
+	}
+	if r.o.Mirror != nil {
+		seen.Mirror = plain(r.o.Mirror.At)
 	}
 	return seen
 }
@@ -228,6 +235,7 @@ type past struct {
 	reason           manifest.Reason
 	problems         []manifest.Problem
 	conditions       []Condition
+	history          history
 	spec             *StatusSpec // nil when only its digest is known
 	digest           string
 }
@@ -238,14 +246,14 @@ func (r *round) before(id string) past {
 		return past{
 			version: m.Version, created: m.Created, updated: m.Updated, uid: s.Pod.UID,
 			since: s.Since, ready: s.Ready, reason: s.Reason,
-			problems: s.Problems, conditions: s.Conditions, spec: s,
+			problems: s.Problems, conditions: s.Conditions, history: old.history, spec: s,
 		}
 	}
 	if rec, ok := r.next.records[id]; ok {
 		return past{
 			version: rec.Version, created: rec.Created, updated: rec.Updated, uid: rec.UID,
 			since: rec.Since, ready: rec.Ready, reason: rec.Reason,
-			problems: rec.Problems, conditions: rec.Conditions, digest: rec.Digest,
+			problems: rec.Problems, conditions: rec.Conditions, history: rec.History, digest: rec.Digest,
 		}
 	}
 	return past{}
@@ -268,7 +276,15 @@ func (b past) problem(p manifest.Problem, ofPod bool, uid string) (manifest.Prob
 	if i := slices.IndexFunc(b.problems, p.Same); i >= 0 {
 		return b.problems[i], true
 	}
-	return manifest.Problem{}, false
+	if !ofPod {
+		return manifest.Problem{}, false
+	}
+	// The kubelet may give the same failure of the same container another name of its own.
+	i := slices.IndexFunc(b.problems, func(q manifest.Problem) bool { return q.Reason == p.Reason && q.Field == p.Field })
+	if i < 0 {
+		return manifest.Problem{}, false
+	}
+	return b.problems[i], true
 }
 
 // dateConditions keeps the transition of each condition that is as it was; one that cannot be dated by its

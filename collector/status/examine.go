@@ -23,12 +23,14 @@ type findings struct {
 func (r *round) examine(e *evidence) *findings {
 	f := &findings{evidence: e, r: r, ends: r.endsOf(e), history: r.before(e.id).history}
 	f.mergeContainers()
+	f.lose()
 	f.judgeDefinition()
 	f.judgeDelivery()
 	f.judgeAdmission()
 	f.judgeStart()
 	f.judgeRun()
 	f.judgeDrift()
+	f.judgeMirror()
 	f.carry()
 	slices.SortFunc(f.problems, r.next.codes.compare)
 	f.fill()
@@ -133,6 +135,9 @@ func (f *findings) fill() {
 	r := f.r
 	s := &f.spec
 	s.Pod = PodRef{Namespace: f.namespace, Name: f.name, UID: f.uid}
+	if m := f.mirror.pod; m != nil {
+		s.Pod.MirrorUID = m.UID
+	}
 	if p := f.pod(); p != nil {
 		s.Pod.Namespace, s.Pod.Name, s.Definition.Source = p.namespace, p.name, manifest.Source(p.source)
 	} else if len(f.sandboxes) > 0 {

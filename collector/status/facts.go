@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -79,7 +80,7 @@ func newPodFacts(p *corev1.Pod) *podFacts {
 		namespace: p.Namespace, name: p.Name, uid: string(p.UID),
 		node:   strings.ToLower(p.Spec.NodeName),
 		source: p.Annotations[annotationSource],
-		phase:  p.Status.Phase, reason: p.Status.Reason, message: clip(p.Status.Message),
+		phase:  p.Status.Phase, reason: p.Status.Reason, message: said(p.Status.Message),
 		untouched:     p.Status.StartTime == nil && len(p.Status.Conditions) == 0,
 		restartPolicy: p.Spec.RestartPolicy,
 		grace:         gracePeriod(&p.Spec),
@@ -97,7 +98,7 @@ func newPodFacts(p *corev1.Pod) *podFacts {
 		f.started = plain(p.Status.StartTime.Time)
 	}
 	for _, c := range p.Status.Conditions {
-		facts := conditionFacts{c.Status, c.Reason, clip(c.Message), plain(c.LastTransitionTime.Time)}
+		facts := conditionFacts{c.Status, c.Reason, said(c.Message), plain(c.LastTransitionTime.Time)}
 		switch c.Type {
 		case corev1.PodReady:
 			f.ready = facts
@@ -133,11 +134,11 @@ func newContainerFacts(c *corev1.Container, kind string, statuses []corev1.Conta
 		f.state, f.startedAt = StateRunning, plain(s.State.Running.StartedAt.Time)
 	case s.State.Terminated != nil:
 		t := s.State.Terminated
-		f.state, f.reason, f.message = StateExited, t.Reason, clip(t.Message)
+		f.state, f.reason, f.message = StateExited, t.Reason, said(t.Message)
 		f.startedAt = plain(t.StartedAt.Time)
 		f.exit = newExitFacts(t)
 	case s.State.Waiting != nil:
-		f.reason, f.message = s.State.Waiting.Reason, clip(s.State.Waiting.Message)
+		f.reason, f.message = s.State.Waiting.Reason, said(s.State.Waiting.Message)
 	}
 	return f
 }
@@ -147,7 +148,7 @@ func newExitFacts(t *corev1.ContainerStateTerminated) exitFacts {
 		return exitFacts{}
 	}
 	return exitFacts{
-		code: int(t.ExitCode), reason: t.Reason, message: clip(t.Message),
+		code: int(t.ExitCode), reason: t.Reason, message: said(t.Message),
 		started: plain(t.StartedAt.Time), ended: plain(t.FinishedAt.Time), known: true,
 	}
 }
@@ -208,6 +209,9 @@ func plain(t time.Time) time.Time {
 	}
 	return t.UTC().Round(0)
 }
+
+// said is what may be kept of the kubelet's and the runtime's words (P2): they quote the commands of hooks.
+func said(s string) string { return clip(kubeletlog.Words(s)) }
 
 // messageLimit is how much of anybody's words is kept (V2).
 const messageLimit = 1024

@@ -49,6 +49,8 @@ func (r *round) hear() {
 			})
 		case kubeletlog.PriorityIncomplete:
 			r.word(e, func(w *podWords) { w.fail(failure{Reason: manifest.PriorityIncomplete, Message: e.Message}, at) })
+		case kubeletlog.MirrorFailed:
+			r.hearMirror(e, at)
 		case kubeletlog.ProbeFailed:
 			r.hearProbe(e, at)
 		case kubeletlog.ProbeKills:
@@ -65,7 +67,7 @@ func (r *round) hear() {
 				})
 			}
 		case kubeletlog.WatchFailed, kubeletlog.DirectoryMissing, kubeletlog.SubDirectory,
-			kubeletlog.URLUnreachable, kubeletlog.URLRead, kubeletlog.MirrorFailed, kubeletlog.ProbeErrored:
+			kubeletlog.URLUnreachable, kubeletlog.URLRead, kubeletlog.ProbeErrored:
 			// They date the pod's part of the log, and are no verdict by themselves: a half-written file and
 			// a refused connection say nothing of a definition, a success says nothing at all, the kubelet
 			// does not count a probe that it could not make, and the rest is seen better elsewhere.

@@ -29,6 +29,16 @@ func (f *findings) judgeHistory() {
 	}
 }
 
+// lose dates that the kubelet no longer has the pod.
+func (f *findings) lose() {
+	switch h := &f.history; {
+	case f.pod() != nil:
+		h.Lost = time.Time{}
+	case h.UID != "" && h.Lost.IsZero() && f.r.world.kubelet.fresh():
+		h.Lost = f.r.now
+	}
+}
+
 // follow brings the history up to the incarnation of now.
 func (f *findings) follow(d *manifest.Definition) {
 	h, own := &f.history, f.incarnation()

@@ -26,11 +26,12 @@ type evidence struct {
 	fetched     time.Time // when the kubelet first fetched a list with the definition's UID
 	missing     time.Time // since when sandboxes run that the kubelet does not have
 	heard       time.Time // when the log last spoke of it
+	mirror      mirrorEvidence
 }
 
 func (e *evidence) equal(f *evidence) bool {
 	return e.id == f.id && e.uid == f.uid && e.words == f.words && e.file == f.file &&
-		e.fetched.Equal(f.fetched) && e.missing.Equal(f.missing) && e.heard.Equal(f.heard) &&
+		e.fetched.Equal(f.fetched) && e.missing.Equal(f.missing) && e.heard.Equal(f.heard) && e.mirror == f.mirror &&
 		e.namespace == f.namespace && e.name == f.name &&
 		slices.Equal(e.definitions, f.definitions) && slices.Equal(e.pods, f.pods) && slices.Equal(e.sandboxes, f.sandboxes)
 }
@@ -318,6 +319,7 @@ func (r *round) settle(e *evidence) {
 	e.words = r.next.words[words]
 	e.missing = r.missingSince(e)
 	e.heard = r.heardOf(e, words)
+	e.mirror = r.next.mirrors.of(e.namespace, e.name)
 }
 
 // settlePods puts the pod that runs first.

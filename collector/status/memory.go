@@ -14,8 +14,9 @@ import (
 // one shares what did not change, and what changes is copied first.
 type memory struct {
 	latches
-	codes codes
-	world world
+	codes  codes
+	limits Limits
+	world  world
 	// entries is what each status was derived from, by its ID.
 	entries map[string]*entry
 	// records is what a former process knew of statuses that this one has not derived yet; forgotten at
@@ -58,6 +59,8 @@ type podKey struct{ uid, namespace, name string }
 type entry struct {
 	status   *StaticPodStatus
 	evidence evidence
+	ends     []ending // of those of its sandboxes that the kubelet does not have
+	history  history
 	until    time.Time // when the status would change by itself; zero for never
 }
 
@@ -73,6 +76,7 @@ type record struct {
 	Reason     manifest.Reason    `json:"reason,omitempty"`
 	Problems   []manifest.Problem `json:"problems,omitempty"`
 	Conditions []Condition        `json:"conditions,omitempty"`
+	History    history            `json:"history,omitzero"`
 }
 
 // latches are the refusals and words of the kubelet that have to be remembered because it says them once,
@@ -84,8 +88,10 @@ type latches struct {
 	url     *urlRefusal             // nil when the list is not refused
 	files   map[string]*fileRefusal // by base name
 	words   map[string]*podWords    // by UID
-	missing map[string]time.Time    // UIDs that run and that the kubelet does not have: since when
-	newest  time.Time               // newest event of the log
+	mirrors mirrors
+	missing map[string]time.Time // UIDs that run and that the kubelet does not have: since when
+	ending  map[string]time.Time // of those that it was seen to give up: when their grace period is over
+	newest  time.Time            // newest event of the log
 }
 
 // fetchMark is the first fetch of a revision after another one.
@@ -128,11 +134,30 @@ type denial struct {
 	Message string    `json:"message"`
 }
 
-// failure is a step that the kubelet says it could not do for a pod, again and again since First.
+// failure is a step that the kubelet says it could not do for a pod, again and again since First; or, of
+// ImagePullSlow, one that it is at since then.
 type failure struct {
-	Reason    manifest.Reason `json:"reason"` // "" for words that no code fits
+	Reason    manifest.Reason `json:"reason"`           // "" for words that no code fits
+	Detail    string          `json:"detail,omitempty"` // the kubelet's own reason
 	Container string          `json:"container,omitempty"`
 	First     time.Time       `json:"first"`
 	Last      time.Time       `json:"last"`
 	Message   string          `json:"message"`
+	Times     int             `json:"times,omitempty"` // of a probe, in a row
+	Killed    time.Time       `json:"killed,omitzero"` // of a probe: when the kubelet last had to act on it
+}
+
+// A history is what has to be remembered of the former incarnations of a pod.
+type history struct {
+	UID     string `json:"uid,omitempty"`     // of the incarnation that was seen last
+	Sandbox string `json:"-"`                 // of it, in this process: that nodes are restarted is no news
+	Hash    string `json:"hash,omitempty"`    // of the definition that it was made from
+	Path    string `json:"path,omitempty"`    // of that
+	Kubelet string `json:"kubelet,omitempty"` // its version
+	Settled string `json:"settled,omitempty"` // hash of the definition that was last seen rolled out
+
+	Lost time.Time `json:"lost,omitzero"` // when the kubelet was first seen not to have the pod any more
+
+	Recreated time.Time `json:"recreated,omitzero"` // when the incarnation came without a change of the definition
+	How       string    `json:"how,omitempty"`
 }

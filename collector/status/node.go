@@ -35,6 +35,7 @@ func (r *round) nodeProblems() []manifest.Problem {
 		problems = append(problems, r.o.Manifest.Problems...)
 	}
 	problems = append(problems, r.inputProblems()...)
+	problems = append(problems, r.mirrorProblems()...)
 	if w := r.world; w.kubeletNode != "" && w.node != "" && w.kubeletNode != w.node {
 		problems = append(problems, manifest.Problem{Reason: manifest.ConfigInvalid, Field: "node",
 			Message: fmt.Sprintf("the kubelet calls this node %q and the exporter %q: every UID and name is made with the exporter's", w.kubeletNode, w.node)})

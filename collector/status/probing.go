@@ -47,12 +47,26 @@ func (f *findings) probeProblem(c *container, reason manifest.Reason, kind strin
 
 // endedForProbe reports whether the kubelet ended a container for a probe: that is the problem, not the exit.
 func (f *findings) endedForProbe(c *container) bool {
+	p, ok := f.probed(c)
+	return ok && !p.Since.After(c.exit.ended)
+}
+
+// probed returns the problem that was found with a probe of a container.
+func (f *findings) probed(c *container) (manifest.Problem, bool) {
 	for _, p := range f.problems {
-		if (p.Reason == LivenessFailing || p.Reason == StartupFailing) && p.Field == c.field() && !p.Since.After(c.exit.ended) {
-			return true
+		if (p.Reason == LivenessFailing || p.Reason == StartupFailing) && p.Field == c.field() {
+			return p, true
 		}
 	}
-	return false
+	return manifest.Problem{}, false
+}
+
+// probeCause is what of a crash loop a probe is the cause of.
+func (f *findings) probeCause(c *container) string {
+	if p, ok := f.probed(c); ok {
+		return "; " + p.Message
+	}
+	return ""
 }
 
 // probeSays is what the log has on a probe that failed about when a time was, or since.

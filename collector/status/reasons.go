@@ -53,6 +53,7 @@ const (
 const (
 	MirrorFailed  manifest.Reason = "MirrorFailed"
 	MirrorMissing manifest.Reason = "MirrorMissing"
+	MirrorStale   manifest.Reason = "MirrorStale"
 )
 
 // Codes of the node.
@@ -62,6 +63,8 @@ const (
 	KubeletSourcesNotReady manifest.Reason = "KubeletSourcesNotReady"
 	RuntimeDown            manifest.Reason = "RuntimeDown"
 	LogUnavailable         manifest.Reason = "LogUnavailable"
+	NodeUnregistered       manifest.Reason = "NodeUnregistered"
+	MirrorUnavailable      manifest.Reason = "MirrorUnavailable"
 )
 
 // A Stage is a step on the way from a definition to a running pod, where a problem sits.
@@ -102,6 +105,8 @@ func Reasons() []Code {
 		{manifest.ConfigInvalid, StageNode, manifest.Critical, "the exporter's configuration is invalid, or is not that of this node"},
 		{KubeletSourcesNotReady, StageNode, manifest.Warning, "the kubelet has not seen all its pod sources, and cleans nothing up until it has"},
 		{LogUnavailable, StageNode, manifest.Warning, "the kubelet's log cannot be read: refusals go unseen"},
+		{NodeUnregistered, StageNode, manifest.Warning, "the API server does not have the node: its static pods get no mirror pods"},
+		{MirrorUnavailable, StageNode, manifest.Warning, "the API server cannot be asked for mirror pods"},
 
 		{manifest.ManifestUnreadable, StageDefinition, manifest.Critical, "the file of the definition cannot be read"},
 		{manifest.ManifestMalformed, StageDefinition, manifest.Critical, "the definition is not YAML or JSON of a known kind"},
@@ -145,6 +150,7 @@ func Reasons() []Code {
 		{DuplicateSandbox, StageDrift, manifest.Warning, "a pod runs in more than one sandbox"},
 		{MirrorFailed, StageMirror, manifest.Warning, "the API server refuses the mirror pod"},
 		{MirrorMissing, StageMirror, manifest.Warning, "the pod has no mirror pod"},
+		{MirrorStale, StageMirror, manifest.Warning, "the mirror pod is not that of the pod that runs"},
 
 		{WaitingForTermination, StageAdmission, manifest.Info, "the pod waits for one of its name to end"},
 		{Completed, StageRun, manifest.Info, "the pod ended as its restart policy lets it"},

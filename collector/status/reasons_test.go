@@ -209,6 +209,7 @@ func TestReasons(t *testing.T) {
 				return s
 			},
 			want: want{reason: NotAccepted, message: "lies in the kubelet's directory", since: ago(time.Hour),
+				problems:   []manifest.Reason{NotAccepted, RolloutStuck},
 				conditions: "Valid=True Accepted=False(NotAccepted) Started=False(NotAccepted) Ready=False(NotAccepted) Current=False(NotAccepted)"},
 		},
 

@@ -82,7 +82,7 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 	switch c.State {
 	case StateWaiting:
 		if failureReason(c.Reason) == CrashLoopBackOff {
-			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(c.message), Since: c.exit.ended}, true
+			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(c.message) + f.probeCause(c), Since: c.exit.ended}, true
 		}
 	case StateRunning, StateCreated:
 		if before && !f.outlived(c) {
@@ -92,11 +92,11 @@ func (f *findings) runProblem(c *container) (manifest.Problem, bool) {
 		if f.mayEnd(c) {
 			return manifest.Problem{}, false
 		}
+		if w, ok := f.saidOf(c); ok && w.Reason == CrashLoopBackOff {
+			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(w.Message) + f.probeCause(c), Since: c.exit.ended}, true
+		}
 		if before {
 			return looped, true
-		}
-		if w, ok := f.saidOf(c); ok && w.Reason == CrashLoopBackOff {
-			return manifest.Problem{Reason: CrashLoopBackOff, Message: c.looped(w.Message), Since: c.exit.ended}, true
 		}
 		if f.mayBeMeant(c) || f.endedForProbe(c) {
 			return manifest.Problem{}, false
@@ -124,8 +124,11 @@ func (f *findings) mayBeMeant(c *container) bool {
 // outlived reports whether a container that was restarted has run longer than the attempt that failed. Until
 // then it is not known to have recovered: otherwise every attempt of a crash loop would end the problem.
 func (f *findings) outlived(c *container) bool {
-	if !c.exit.known {
+	switch {
+	case !c.exit.known:
 		return true
+	case c.StartedAt.IsZero(): // it is created only
+		return false
 	}
 	enough := min(max(outlives, c.exit.ended.Sub(c.exit.started)+outlives), settled)
 	return f.reached(c.StartedAt.Add(enough))

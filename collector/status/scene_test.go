@@ -15,6 +15,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
@@ -37,6 +38,7 @@ type scene struct {
 	pods        []*corev1.Pod
 	sandboxes   []cri.Sandbox
 	config      *kubelet.Config
+	mirror      *mirror.View // what the API server said last
 	events      []kubeletlog.Event
 	lag         int64
 	inputs      map[collector.Input]collector.InputState
@@ -320,7 +322,7 @@ func (s *scene) say(e kubeletlog.Event) {
 // look is the Observation of the scene; events are told once.
 func (s *scene) look() *collector.Observation {
 	o := &collector.Observation{At: s.now, Log: s.events, LogStats: kubeletlog.Stats{Lag: s.lag}}
-	s.events = nil
+	s.events, o.Mirror = nil, s.mirror
 	o.Manifest = &manifest.Set{
 		Node: node, At: s.now, Serving: s.serving, Definitions: slices.Clone(s.definitions), Problems: s.problems,
 		Directory: s.directory, List: s.list,

@@ -72,20 +72,40 @@ func (f *findings) startProblem(c *container) (manifest.Problem, bool) {
 			}, true
 		case CrashLoopBackOff:
 			if neverStarted(c.exit.reason) {
-				return manifest.Problem{Reason: ContainerStartFailed, Detail: c.exit.reason, Message: firstOf(c.exit.message, c.message), Since: c.exit.ended}, true
+				return manifest.Problem{Reason: ContainerStartFailed, Detail: runError, Message: firstOf(c.exit.message, c.message), Since: c.exit.ended}, true
+			}
+			if p, ok := f.hookProblem(c); ok {
+				return p, true
 			}
 		}
+	}
+	if p, ok := f.hookProblem(c); ok {
+		return p, true
 	}
 	if w, ok := f.saidOf(c); ok && w.Reason != CrashLoopBackOff {
 		return manifest.Problem{Reason: w.Reason, Detail: w.Detail, Message: w.Message, Since: w.First}, true
 	}
 	if c.State == StateExited && neverStarted(c.exit.reason) {
-		return manifest.Problem{Reason: ContainerStartFailed, Detail: c.exit.reason, Message: firstOf(c.exit.message, c.exit.reason), Since: c.exit.ended}, true
+		return manifest.Problem{Reason: ContainerStartFailed, Detail: runError, Message: firstOf(c.exit.message, c.exit.reason), Since: c.exit.ended}, true
 	}
 	if c.Kind == KindInit {
 		return f.initProblem(c)
 	}
 	return manifest.Problem{}, false
+}
+
+// hookProblem finds a container that the kubelet ends, each time, because its PostStart hook fails. In between it runs or
+// is backed off from, and neither is the cause.
+func (f *findings) hookProblem(c *container) (manifest.Problem, bool) {
+	w, ok := f.words.find(ContainerStartFailed, c.Name)
+	if !ok || w.Detail != hookError {
+		return manifest.Problem{}, false
+	}
+	p := manifest.Problem{Reason: ContainerStartFailed, Detail: w.Detail, Message: w.Message, Since: w.First}
+	if old, before := f.was(ContainerStartFailed, c.field()); before && old.Detail == hookError && c.State != StateWaiting {
+		return old, !f.outlived(c)
+	}
+	return p, c.State != StateRunning && c.exit.known && !w.Last.Before(c.exit.ended)
 }
 
 // saidOf is what the log says of a container that does not run, where it knows more than the kubelet's status. That

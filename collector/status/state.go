@@ -28,17 +28,18 @@ const (
 
 // state is the state file: onsets, versions and latches, which no input would tell again.
 type state struct {
-	Version int                     `json:"version"`
-	Fetches []fetchMark             `json:"fetches,omitempty"`
-	Fetched map[types.UID]time.Time `json:"fetched,omitempty"`
-	Last    time.Time               `json:"lastFetch,omitzero"`
-	URL     *urlRefusal             `json:"url,omitempty"`
-	Files   map[string]*fileRefusal `json:"files,omitempty"`
-	Words   map[string]*podWords    `json:"words,omitempty"`
-	Missing map[string]time.Time    `json:"missing,omitempty"`
-	Ending  map[string]time.Time    `json:"ending,omitempty"`
-	Newest  time.Time               `json:"newestEvent,omitzero"`
-	Status  map[string]record       `json:"status,omitempty"`
+	Version int                       `json:"version"`
+	Fetches []fetchMark               `json:"fetches,omitempty"`
+	Fetched map[types.UID]time.Time   `json:"fetched,omitempty"`
+	Last    time.Time                 `json:"lastFetch,omitzero"`
+	URL     *urlRefusal               `json:"url,omitempty"`
+	Files   map[string]*fileRefusal   `json:"files,omitempty"`
+	Words   map[string]*podWords      `json:"words,omitempty"`
+	Missing map[string]time.Time      `json:"missing,omitempty"`
+	Mirrors map[string]*mirrorRefusal `json:"mirrors,omitempty"`
+	Ending  map[string]time.Time      `json:"ending,omitempty"`
+	Newest  time.Time                 `json:"newestEvent,omitzero"`
+	Status  map[string]record         `json:"status,omitempty"`
 }
 
 // saveMark is how far the memory of a Snapshot had changed when it was saved.
@@ -65,12 +66,13 @@ func (t *Tracker) Restore(path string) error {
 		return fmt.Errorf("status state %s: its version is %d and this program's %d", path, s.Version, stateVersion)
 	}
 	maps.DeleteFunc(s.Files, func(_ string, f *fileRefusal) bool { return f == nil })
+	maps.DeleteFunc(s.Mirrors, func(_ string, m *mirrorRefusal) bool { return m == nil })
 	maps.DeleteFunc(s.Words, func(_ string, w *podWords) bool { return w == nil })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.restored = &Snapshot{memory: memory{limits: t.restored.memory.limits, records: s.Status, latches: latches{
 		fetches: s.Fetches, fetched: s.Fetched, last: s.Last,
-		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, ending: s.Ending, newest: s.Newest,
+		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, mirrors: mirrors{refusals: s.Mirrors}, ending: s.Ending, newest: s.Newest,
 	}}}
 	return nil
 }
@@ -144,7 +146,7 @@ func (m *memory) state() *state {
 	s := &state{
 		Version: stateVersion,
 		Fetches: m.fetches, Fetched: m.fetched, Last: m.last,
-		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Ending: m.ending, Newest: m.newest,
+		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Mirrors: m.mirrors.refusals, Ending: m.ending, Newest: m.newest,
 		Status: make(map[string]record, len(m.entries)+len(m.records)),
 	}
 	for id, r := range m.records {

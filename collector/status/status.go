@@ -179,6 +179,7 @@ type Observed struct {
 	Kubelet  time.Time `json:"kubelet,omitzero"`
 	Runtime  time.Time `json:"runtime,omitzero"`
 	Log      time.Time `json:"log,omitzero"`
+	Mirror   time.Time `json:"mirror,omitzero"`
 }
 
 // A Snapshot is the whole truth of the node, at one moment. It and all it points to are immutable. A pod

@@ -15,11 +15,17 @@ const (
 	failedKillPod      = "FailedKillPod"
 )
 
+// The kubelet's own reasons for a process that cannot be run, and for a hook of it that fails.
+const (
+	runError  = "RunContainerError"
+	hookError = "PostStartHookError"
+)
+
 var (
 	imageReasons = []string{
 		"ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
 	}
-	startReasons = []string{"CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError"}
+	startReasons = []string{"CreateContainerError", runError, "PreCreateHookError", "PreStartHookError", hookError}
 )
 
 const imageBackOff = "ImagePullBackOff"

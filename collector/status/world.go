@@ -13,6 +13,7 @@ const (
 	inputKubelet  = collector.InputKubelet
 	inputRuntime  = collector.InputRuntime
 	inputLog      = collector.InputLog
+	inputMirror   = collector.InputMirror
 )
 
 // checkFrequency is how often the kubelet reads its sources when it does not say.
@@ -24,6 +25,8 @@ type world struct {
 	node, kubeletNode    string
 	serving              bool
 	kubelet, runtime     reach
+	mirror               reach
+	unregistered         *mirrorRefusal // the API server does not have the node; nil when nobody says so
 	sourcesNotReady      bool
 	fileCheck, httpCheck time.Duration
 	url                  *urlRefusal
@@ -61,6 +64,7 @@ func (r *round) survey() {
 	k := o.Input(inputKubelet)
 	w.kubelet = newReach(k, o.Kubelet != nil)
 	w.runtime = newReach(o.Input(inputRuntime), o.Runtime != nil)
+	w.mirror = newReach(o.Input(inputMirror), o.Mirror != nil)
 	w.logUp = o.Input(inputLog).Up
 	w.sourcesNotReady = k.SourcesNotReady
 	w.fileCheck, w.httpCheck = checkFrequency, checkFrequency
