@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 )
 
 // A keyError says what is wrong with the value of a key.
@@ -24,7 +26,7 @@ func (c *Config) check() error {
 		endpoint("kubelet.endpoint", c.Kubelet.Endpoint, "https", "http"),
 		endpoint("kubelet.pods-socket", c.Kubelet.PodsSocket, "unix"),
 		endpoint("cri.endpoint", c.CRI.Endpoint, "unix"),
-		endpoint("kubelet.log", c.Kubelet.Log, "file"),
+		logSource("kubelet.log", c.Kubelet.Log),
 		absolute("manifest.state-directory", c.Manifest.StateDirectory),
 		both("kubelet.cert-file", c.Kubelet.CertFile, "kubelet.key-file", c.Kubelet.KeyFile),
 	} {
@@ -94,6 +96,17 @@ func endpoint(key, value string, schemes ...string) error {
 	}
 	if (u.Scheme == "unix" || u.Scheme == "file") && (u.Host != "" || !filepath.IsAbs(u.Path)) {
 		return &keyError{key, fmt.Sprintf("%q needs three slashes and an absolute path: %s:///PATH", value, u.Scheme)}
+	}
+	return nil
+}
+
+// logSource is a place where a kubelet may log, or empty.
+func logSource(key, value string) error {
+	if value == "" {
+		return nil
+	}
+	if err := kubeletlog.Check(value); err != nil {
+		return &keyError{key, err.Error()}
 	}
 	return nil
 }

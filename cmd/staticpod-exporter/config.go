@@ -61,8 +61,12 @@ type KubeletConfig struct {
 	// ManifestDirectory is the kubelet's staticPodPath. auto takes it from the kubelet's /configz, else
 	// /etc/kubernetes/manifests when that is there; empty means that there is none.
 	ManifestDirectory string `mapstructure:"manifest-directory"`
-	// Log is where the kubelet logs: file:///PATH. auto looks for the files of known distributions; empty
-	// means not to read it.
+	// Log is where the kubelet logs: file:///PATH, in a format of the kubelet's or in a container runtime's
+	// around it; journald:UNIT, with ?directory=/PATH for a journal elsewhere and ?root=/PATH for the
+	// journalctl of a system mounted there; tcp://HOST:PORT or udp://HOST:PORT to listen on for a line each,
+	// as Talos sends them (no host means 127.0.0.1, and who can reach another address can write what passes
+	// for the kubelet's log); stdin. auto looks for the places of known distributions; empty means not to
+	// read it.
 	Log string `mapstructure:"log"`
 	// Standalone is whether the kubelet runs without an API server: auto, true or false. A standalone kubelet
 	// crashes on runtimeClassName, so such a definition is refused there.
@@ -148,7 +152,7 @@ func registerConfigFlags(f *pflag.FlagSet) {
 	f.String("kubelet.server-name", d.Kubelet.ServerName, "name in the kubelet's certificate (default: the endpoint's host)")
 	f.Bool("kubelet.insecure-skip-verify", d.Kubelet.InsecureSkipVerify, "accept any certificate of the kubelet")
 	f.String("kubelet.manifest-directory", d.Kubelet.ManifestDirectory, `the kubelet's staticPodPath; "" for none`)
-	f.String("kubelet.log", d.Kubelet.Log, `the kubelet's log, file:///PATH; "" for none`)
+	f.String("kubelet.log", d.Kubelet.Log, `the kubelet's log: file:///PATH, journald:UNIT, tcp://HOST:PORT, udp://HOST:PORT, stdin; "" for none`)
 	f.String("kubelet.standalone", d.Kubelet.Standalone, "whether the kubelet runs without an API server: auto, true or false")
 	f.Duration("kubelet.resync-interval", d.Kubelet.ResyncInterval, "how often everything is asked anew although nothing told of a change")
 	f.Duration("kubelet.rollout-deadline", d.Kubelet.RolloutDeadline, "how long a new revision may take to be Ready")

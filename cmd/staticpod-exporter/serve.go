@@ -132,6 +132,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 
 	g, ctx := errgroup.WithContext(ctx)
 	if listeners.manifest != nil {
+		store.SetAddress(listeners.manifest.Addr().String())
 		g.Go(func() error { return serveManifests(ctx, store, listeners.manifest) })
 		log.Info("serving static pods to the kubelet", "url", "http://"+listeners.manifest.Addr().String()+"/pods")
 	}
@@ -181,7 +182,7 @@ func openInputs(config Config, node string, log *slog.Logger) (inputs, error) {
 	}
 	if config.Kubelet.Log != "" {
 		if in.log, err = kubeletlog.Follow(kubeletlog.Options{
-			Path: config.Kubelet.Log, StateDirectory: config.Manifest.StateDirectory, Logger: log,
+			Path: config.Kubelet.Log, StateDirectory: config.Manifest.StateDirectory, Stdin: os.Stdin, Logger: log,
 		}); err != nil {
 			return in, fmt.Errorf("kubelet log: %w", err)
 		}
@@ -250,8 +251,11 @@ func listen(ctx context.Context, config Config) (sockets, error) {
 		if named := held["manifest"]; len(named) > 0 {
 			s.manifest = named[0]
 		} else if s.manifest, err = new(net.ListenConfig).Listen(ctx, "tcp", config.Manifest.Listen); err != nil {
-			if errors.Is(err, os.ErrPermission) {
+			switch {
+			case errors.Is(err, os.ErrPermission):
 				err = fmt.Errorf("%w (a port below 1024 needs root, CAP_NET_BIND_SERVICE, or a systemd socket named manifest)", err)
+			case errors.Is(err, syscall.EADDRINUSE):
+				err = fmt.Errorf("%w (whoever listens there feeds the kubelet: ss -ltnp names it)", err)
 			}
 			return s, fmt.Errorf("manifest.listen: %w", err)
 		}

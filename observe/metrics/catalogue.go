@@ -73,6 +73,7 @@ const (
 	logGaps
 	logLag
 	logLines
+	logNoise
 	manifestFetches
 	manifestLastChange
 	manifestLastFetch
@@ -175,11 +176,16 @@ var catalogue = [families]Family{
 	},
 	logLag: {
 		Name: "staticpod_kubelet_log_lag_bytes", Type: Gauge, Unit: "bytes", Scope: PerNode, Stability: Stable,
-		Help: "Bytes of the kubelet's log that are written but not yet read.",
+		Help: "Bytes of the kubelet's log that are written but not yet read. 0 where that cannot be known: with tcp, udp and stdin.",
 	},
 	logLines: {
 		Name: "staticpod_kubelet_log_lines_total", Type: Counter, Scope: PerNode, Stability: Stable,
 		Help: "Lines of the kubelet's log read since the exporter started.",
+	},
+	logNoise: {
+		Name: "staticpod_kubelet_log_noise_total", Type: Counter, Scope: PerNode, Stability: Alpha,
+		Labels: []string{"kind"},
+		Help:   "Lines of the kubelet's log that look like trouble, or drown it, and are none: mirror_pod, pods_api, container_gone or directory_missing.",
 	},
 	manifestFetches: {
 		Name: "staticpod_manifest_fetches_total", Type: Counter, Scope: PerNode, Stability: Stable,

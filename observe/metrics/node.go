@@ -71,6 +71,9 @@ func (p *part) observation(o *collector.Observation, refused uint64) {
 		p.add(logEvents, float64(o.LogStats.Events))
 		p.add(logGaps, float64(o.LogStats.Gaps))
 		p.add(logLag, float64(o.LogStats.Lag))
+		for kind, count := range o.LogStats.Noise.All() {
+			p.add(logNoise, float64(count), label("kind", kind))
+		}
 	}
 	set := o.Manifest
 	if set == nil {
