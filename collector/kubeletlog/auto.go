@@ -15,7 +15,8 @@ import (
 type auto struct {
 	to         *Follower
 	candidates []candidate
-	pace       time.Duration
+	retry      time.Duration
+	pace       pace      // of a file
 	current    transport // nil while there is none
 }
 
@@ -26,7 +27,7 @@ type candidate struct {
 }
 
 func newAuto(to *Follower) *auto {
-	return &auto{to: to, candidates: wellKnown(), pace: 5 * time.Second}
+	return &auto{to: to, candidates: wellKnown(), retry: 5 * time.Second, pace: defaultPace()}
 }
 
 // wellKnown lists where distributions keep the kubelet's log, in the order that auto tries them. Files come
@@ -57,7 +58,7 @@ func (a *auto) run(ctx context.Context) {
 		chosen, why := a.choose(ctx, "")
 		if chosen == nil {
 			a.to.report(fmt.Errorf("kubelet log: it is in none of the places where distributions keep it (name its place with kubelet.log): %s", why))
-			wait(ctx, a.pace)
+			wait(ctx, a.retry)
 			continue
 		}
 		a.to.log.Info("Kubelet log found", "source", chosen.source.name, "keeper", chosen.keeper, "passed_over", why)
@@ -69,6 +70,7 @@ func (a *auto) run(ctx context.Context) {
 		switch t := a.current.(type) {
 		case *tail:
 			t.elsewhere = elsewhere
+			t.pace = a.pace
 		case *journal:
 			t.elsewhere = elsewhere
 		}

@@ -23,6 +23,9 @@ type part struct {
 	clip   clip
 }
 
+// pieceLength is enough of a line to tell by whether it may matter.
+const pieceLength = 512
+
 func (p *part) write(piece []byte) {
 	if p.keep {
 		p.clip.write(piece)
@@ -83,7 +86,10 @@ func (a *assembler) whole(header, line []byte) {
 }
 
 func (a *assembler) openPart(header, body []byte) {
-	a.part = part{open: true, stream: header[len(header)-1], keep: a.joining || classify(body) == telling}
+	a.part = part{
+		open: true, stream: header[len(header)-1],
+		keep: a.joining || len(body) < pieceLength || classify(body) == telling,
+	}
 }
 
 // endPart makes one line of the pieces.

@@ -1,6 +1,9 @@
 package kubeletlog
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // A decoder makes events of the bytes of one log, or of one connection: a transport fills space with them
 // and calls take, and flush gives what became of it.
@@ -36,7 +39,7 @@ func (d *decoder) record(record []byte) {
 	if !ok {
 		return
 	}
-	if e.Kind == DirectoryMissing {
+	if e.Kind == DirectoryMissing && strings.HasPrefix(e.Message, "path does not exist") {
 		d.missed.DirectoryMissing++
 	}
 	d.events = append(d.events, e)

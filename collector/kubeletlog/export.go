@@ -43,24 +43,25 @@ var errExport = errors.New("not the journal's export format")
 // whole comes again.
 func (r exportReader) next(e *entry) error {
 	*e = entry{}
-	for begun := false; ; begun = true {
+	for begun := false; ; {
 		name, text, err := r.name()
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case name == "" && begun:
-			return nil
-		case name == "":
-			begun = false
+		}
+		if name == "" {
+			if begun {
+				return nil
+			}
 			continue
-		case !text:
-			if err := r.binary(e, name); err != nil {
-				return err
-			}
-		default:
-			if err := r.text(e, name); err != nil {
-				return err
-			}
+		}
+		begun = true
+		if text {
+			err = r.text(e, name)
+		} else {
+			err = r.binary(e, name)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -93,6 +93,8 @@ func (j *journal) session(ctx context.Context) error {
 		return nil
 	case err != nil && !any && strings.Contains(err.Error(), " boot"), err == nil && !any:
 		return fmt.Errorf("the journal has no entry of %s since the node booted (is that the name of the kubelet's unit, and may the exporter read the journal? root may, and the group systemd-journal)", j.source.unit)
+	case errors.Is(err, errSilent):
+		return errors.New("journalctl does not answer")
 	case err != nil:
 		return err
 	}

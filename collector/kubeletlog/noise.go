@@ -19,11 +19,11 @@ type Noise struct {
 	DirectoryMissing uint64
 }
 
-// All yields every kind of noise, by a name of its own, and its count.
+// All yields every kind of noise by its name, sorted, with its count.
 func (n Noise) All() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
-		_ = yield("mirror_pod", n.MirrorPod) && yield("pods_api", n.PodsAPI) &&
-			yield("container_gone", n.ContainerGone) && yield("directory_missing", n.DirectoryMissing)
+		_ = yield("container_gone", n.ContainerGone) && yield("directory_missing", n.DirectoryMissing) &&
+			yield("mirror_pod", n.MirrorPod) && yield("pods_api", n.PodsAPI)
 	}
 }
 

@@ -86,7 +86,7 @@ func parseSource(text string) (source, error) {
 		}
 	}
 	if err != nil {
-		return source{}, fmt.Errorf("kubelet log %q: %w", text, err)
+		return source{}, fmt.Errorf("%q: %w", text, err)
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package kubeletlog
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -57,7 +58,7 @@ func TestWhatIsNoSourceIsSaid(t *testing.T) {
 		"journald:kubelet?%":              "KEY=VALUE",
 	} {
 		err := Check(text)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "kubelet log \""+text+"\"") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), strconv.Quote(text)+": ") {
 			t.Errorf("%q: %v", text, err)
 		}
 		if _, again := Follow(Options{Path: text}); again == nil || again.Error() != err.Error() {
