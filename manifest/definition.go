@@ -97,7 +97,8 @@ type List struct {
 	URL      string    // with its credentials and query masked
 	Revision string    // lower-case hex SHA-256 of the body last read; "" before the first
 	At       time.Time // when this body was first read
-	// UIDs of the pods in it, as the kubelet would give them; "" for one that cannot be told.
+	// UIDs of the pods in it, as the kubelet would give them; "" for what cannot be told, such as a pod that does
+	// not decode, or the whole body.
 	UIDs []types.UID
 	// Refusal is why the kubelet would refuse the body as a whole, naming the culprit; "" when it would not.
 	Refusal string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metajson "k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // A foreignReading is what a load found of another server's list.
@@ -32,6 +33,7 @@ func (v *Validator) foreign(feed Feed, b *body) *foreignReading {
 	drafts, fault := readList(b.data)
 	if fault != nil {
 		r.refuse("", fault.Message)
+		r.list.UIDs = []types.UID{""}
 		r.faults = placed([]Problem{*fault}, shown, locator{})
 		return r
 	}
@@ -91,7 +93,7 @@ func (f *provenFeed) reading(v *Validator, feed feedState) *foreignReading {
 	case f.body != feed.body || f.validator != v:
 		next := v.foreign(feed.feed, feed.body)
 		if !next.decoded && f.last != nil {
-			next.candidates, next.list.UIDs, next.began = f.last.candidates, f.last.list.UIDs, f.last.began
+			next.candidates, next.began = f.last.candidates, f.last.began
 		}
 		f.last = next
 	}
@@ -147,6 +149,9 @@ func readList(data []byte) ([]*draft, *Problem) {
 	root, ok := p.tree.(map[string]any)
 	if err != nil || !ok || kind.Version != "v1" || kind.Group != "" || kind.Kind != "Pod" && kind.Kind != "PodList" {
 		field, reason, words := checkKind(p.json)
+		if !ok {
+			words = "it is not a mapping (an error page, perhaps)"
+		}
 		return nil, &Problem{Reason: reason, Level: Critical, Message: clip("neither a Pod nor a PodList: " + words), Field: field, Line: max(p.place.start.line, 1)}
 	}
 	if kind.Kind == "Pod" {

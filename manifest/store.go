@@ -379,7 +379,7 @@ func (s *Store) logTransitions(before, after *Set) {
 		switch {
 		case !d.Valid && (old == nil || old.Valid || headline(old) != headline(d)):
 			p := problemOf(d)
-			s.log.Warn("definition refused", "definition", d.ID, "reason", p.Reason, "path", p.Path, "line", p.Line, "field", p.Field, "err", p.Message, "kept", d.Served)
+			s.log.Warn("definition refused", "definition", d.ID, "reason", p.Reason, "path", p.Path, "line", p.Line, "field", p.Field, "err", p.Message, "kept", d.Served && after.Serving)
 		case d.Valid && (old == nil || !old.Valid || old.Hash != d.Hash):
 			s.log.Info("definition loaded", "definition", d.ID, "version", d.Version, "path", d.Path, "served", d.Served)
 		}

@@ -33,6 +33,8 @@ type scene struct {
 	problems    []manifest.Problem
 	directory   manifest.Directory
 	list        *manifest.List
+	address     string // of the manifest listener
+	refused     time.Time
 	fetches     []manifest.Fetch
 	document    *manifest.Document
 	pods        []*corev1.Pod
@@ -325,8 +327,8 @@ func (s *scene) look() *collector.Observation {
 	s.events, o.Mirror = nil, s.mirror
 	o.Manifest = &manifest.Set{
 		Node: node, At: s.now, Serving: s.serving, Definitions: slices.Clone(s.definitions), Problems: s.problems,
-		Directory: s.directory, List: s.list,
-		Fetches: manifest.Fetches{Recent: slices.Clone(s.fetches)}, LastReload: true,
+		Directory: s.directory, List: s.list, Address: s.address,
+		Fetches: manifest.Fetches{Recent: slices.Clone(s.fetches), Unauthorized: s.refused}, LastReload: true,
 	}
 	if s.serving {
 		o.Manifest.Document = s.document

@@ -97,7 +97,7 @@ func (r *round) survey() {
 
 // spacing is how often the kubelet fetches the list, as it was seen to; zero when that is too seldom to tell.
 func spacing(set *manifest.Set) time.Duration {
-	if set == nil || len(set.Fetches.Recent) < 3 {
+	if set == nil || len(set.Fetches.Recent) < 5 {
 		return 0
 	}
 	var gaps []time.Duration
@@ -105,7 +105,7 @@ func spacing(set *manifest.Set) time.Duration {
 		gaps = append(gaps, f.At.Sub(set.Fetches.Recent[i].At))
 	}
 	slices.Sort(gaps)
-	return gaps[len(gaps)/2].Round(time.Second) // whole, because a world that changes has every pod looked at again
+	return min(gaps[len(gaps)/2].Round(time.Second), 5*time.Minute) // whole, because a world that changes has every pod looked at again
 }
 
 // staleness is the node's problem that makes statuses stale, and its onset.
