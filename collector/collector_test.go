@@ -465,6 +465,23 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// What events do not tell is found at a node where they never pause, too.
+func TestChangesDoNotPutOffResyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(time.Second)
+		b.kubelet.questions()
+		for range 60 {
+			b.kubelet.fire()
+			b.pass(10 * time.Second)
+		}
+		if n, resyncs := b.kubelet.questions(); n < 60 || resyncs != 10 {
+			t.Errorf("asked %d times in 10 minutes, %d to resync", n, resyncs)
+		}
+	})
+}
+
 func TestIdleWakesSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

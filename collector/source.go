@@ -56,14 +56,15 @@ func (s *source[V]) begin(ctx context.Context, now time.Time, c *Collector, ques
 		defer cancel()
 		view, err := s.ask(question, resync)
 		select {
-		case c.answers <- func(now time.Time) { s.answer(now, c, view, err) }:
+		case c.answers <- func(now time.Time) { s.answer(now, c, resync, view, err) }:
 		case <-ctx.Done():
 		}
 	})
 }
 
-// answer takes what the source said.
-func (s *source[V]) answer(now time.Time, c *Collector, view *V, err error) {
+// answer takes what the source said. Only a question that was asked anew puts off the next such one: on a busy node
+// changes never pause for as long as an interval.
+func (s *source[V]) answer(now time.Time, c *Collector, resync bool, view *V, err error) {
 	s.asking, s.hangs = false, false
 	s.asked++
 	s.state.Duration = now.Sub(s.begun)
@@ -76,11 +77,15 @@ func (s *source[V]) answer(now time.Time, c *Collector, view *V, err error) {
 		err = errors.New("an empty answer")
 	}
 	c.transition(&s.state, now, err)
+	due := s.resync
 	s.resync = now.Add(min(retryInterval, c.options.ResyncInterval))
 	if err == nil {
 		s.view, s.state.LastSuccess = view, now
 		if s.healthy() {
 			s.resync = now.Add(c.options.ResyncInterval)
+			if !resync {
+				s.resync = earliest(due, s.resync)
+			}
 		}
 	}
 }
