@@ -20,6 +20,9 @@ import (
 
 const podsAPI = "PodsAPI" // the feature gate
 
+// gateSince is the minor release in which a gate that the tests set came.
+var gateSince = map[string]uint{"ContainerRestartRules": 34, "RestartAllContainersOnContainerExits": 35, podsAPI: 36}
+
 // kubeletConfiguration is what makes a kubelet that stands alone, disturbs nobody and finds its limits nowhere.
 func (n *Node) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	o := n.options
@@ -61,9 +64,11 @@ func (n *Node) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	if o.Auth == ClientCertificates {
 		c.Authentication.X509.ClientCAFile = n.certificates.ca
 	}
-	if !n.kubeletSince(1, 36) {
-		delete(c.FeatureGates, podsAPI) // it would not start with a gate that it does not know
-	}
+	// It would not start with a gate that it does not know.
+	maps.DeleteFunc(c.FeatureGates, func(gate string, _ bool) bool {
+		minor, ok := gateSince[gate]
+		return ok && !n.kubeletSince(1, minor)
+	})
 	if o.Configure != nil {
 		o.Configure(c)
 	}
@@ -109,6 +114,10 @@ func (n *Node) HasPodsAPI() bool {
 	}
 	return n.kubeletSince(1, 37)
 }
+
+// PredictsUIDs reports whether the kubelet is of the minor release that the exporter is built with, and so gives the
+// pods of files the UIDs that the exporter predicts.
+func (n *Node) PredictsUIDs() bool { return n.kubeletSince(1, 37) }
 
 // kubeletSince reports whether the kubelet is of a release or a later one.
 func (n *Node) kubeletSince(major, minor uint) bool {
