@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,8 +25,9 @@ const usage = `testpod does one thing, named by its first argument:
   stubborn               ignores SIGTERM
   memory MIB             takes that much memory and waits
   lines N [DURATION]     prints N lines, that long apart, then waits
-  serve ADDRESS          HTTP: GET /ready and /live answer 200 or 503, as POST /ready/off, /ready/on,
-                         /live/off and /live/on left them; POST /exit/CODE exits; GET / says who it is
+  serve ADDRESS [DURATION]
+                         HTTP, after that long: GET /ready and /live answer 200 or 503, as POST /ready/off,
+                         /ready/on, /live/off and /live/on left them; POST /exit/CODE exits; GET / says who it is
   get URL                exits 0 when that URL answers 200
 `
 
@@ -96,8 +98,8 @@ func run(args []string, stop <-chan os.Signal) error {
 		return nil
 	case verb == "lines" && (len(args) == 1 || len(args) == 2):
 		return lines(args, stop)
-	case verb == "serve" && len(args) == 1:
-		return serve(args[0], stop)
+	case verb == "serve" && (len(args) == 1 || len(args) == 2):
+		return serve(args[0], strings.Join(args[1:], ""), stop)
 	case verb == "get" && len(args) == 1:
 		return get(args[0])
 	}
@@ -159,7 +161,18 @@ func lines(args []string, stop <-chan os.Signal) error {
 	return nil
 }
 
-func serve(address string, stop <-chan os.Signal) error {
+func serve(address, after string, stop <-chan os.Signal) error {
+	if after != "" {
+		d, err := time.ParseDuration(after)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(d):
+		case <-stop:
+			return nil
+		}
+	}
 	mux := http.NewServeMux()
 	for _, name := range []string{"ready", "live"} {
 		var off atomic.Bool
