@@ -101,6 +101,11 @@ func (n *Node) importImages(ctx context.Context) error {
 	return n.ctr(ctx, "images", "import", n.programs.Images)
 }
 
+// TagImage gives an image that the runtime has another name.
+func (n *Node) TagImage(ctx context.Context, image, name string) error {
+	return n.ctr(ctx, "images", "tag", image, name)
+}
+
 func (n *Node) ctr(ctx context.Context, args ...string) error {
 	args = append([]string{"--address", n.path("containerd.sock"), "--namespace", "k8s.io"}, args...)
 	if out, err := exec.CommandContext(ctx, n.programs.Ctr, args...).CombinedOutput(); err != nil {
@@ -118,6 +123,9 @@ func dialRuntime(socket string) (*grpc.ClientConn, cri.RuntimeServiceClient, err
 	}
 	return conn, cri.NewRuntimeServiceClient(conn), nil
 }
+
+// Runtime returns the runtime's CRI, for tests that put their hands on what it runs.
+func (n *Node) Runtime() cri.RuntimeServiceClient { return n.runtime }
 
 // A Container is one that the runtime knows, running or not.
 type Container struct {

@@ -1,0 +1,54 @@
+package matrix
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
+)
+
+// atOnce is how many pods go wrong at a time. They mostly wait; two processors can start a few containers at once.
+const atOnce = 16
+
+// pods are the rows of single pods, which fail side by side.
+var pods = slices.Concat(definitions, admissions, starts, running, drifts)
+
+func TestMatrix(t *testing.T) {
+	st := open(t, func(*node.Options) {})
+	st.control(t)
+	st.plays(t, pods, []string{file, http}, atOnce)
+	st.controlled(t, time.Time{})
+	st.counted(t)
+	st.happen(t, incidents, []string{file, http, theNode})
+	st.report(t)
+}
+
+// elsewhere are the reasons that no row finds, and why.
+var elsewhere = map[string]string{
+	"MirrorFailed":      "needs an API server: e2e/mirror",
+	"MirrorMissing":     "needs an API server: e2e/mirror",
+	"MirrorStale":       "needs an API server: e2e/mirror",
+	"MirrorTerminating": "needs an API server: e2e/mirror",
+	"MirrorUnavailable": "needs an API server: e2e/mirror",
+	"NodeUnregistered":  "needs an API server: e2e/mirror",
+	"NodeShutdown":      "needs systemd's login manager, which tells the kubelet of it",
+}
+
+// Every reason that there is is found on the real node, or it is said why not.
+func TestEveryReasonHasARow(t *testing.T) {
+	found := map[string]bool{}
+	for _, r := range slices.Concat(pods, incidents) {
+		for _, reason := range append(r.must, r.reason) {
+			found[reason] = true
+		}
+		if r.refused != "" {
+			found["ManifestRejected"] = true
+		}
+	}
+	for reason := range levels(t) {
+		if why := elsewhere[reason]; found[reason] == (why != "") {
+			t.Errorf("%s has a row: %t; and is left out because it %q", reason, found[reason], why)
+		}
+	}
+}

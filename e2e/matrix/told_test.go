@@ -1,0 +1,181 @@
+package matrix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
+)
+
+// told is all that an exporter's watch ever told: what is, and what was, however short.
+type told struct {
+	mu      sync.Mutex
+	now     map[string]exporter.Status
+	past    map[string][]was // by ID, oldest first
+	onsets  []onset
+	log     io.Writer
+	changed chan struct{}
+}
+
+// was is a status that was told at a time.
+type was struct {
+	at time.Time
+	exporter.Status
+}
+
+// An onset is a problem that began.
+type onset struct {
+	at time.Time // when we heard of it
+	id string    // of the status
+	exporter.Problem
+}
+
+func (o onset) String() string {
+	return fmt.Sprintf("%s %s %s %s: %s %q (%s:%d %s)", o.at.Format("15:04:05.000"), o.id, o.Level, o.Reason, o.Detail, o.Message, o.Path, o.Line, o.Field)
+}
+
+func newTold(log io.Writer) *told {
+	return &told{now: map[string]exporter.Status{}, past: map[string][]was{}, log: log, changed: make(chan struct{})}
+}
+
+// follow watches until ctx is done, over the exporter's restarts.
+func (w *told) follow(ctx context.Context, e *exporter.Exporter) {
+	for ctx.Err() == nil {
+		initial := map[string]bool{} // nil once they are all told
+		e.Watch(ctx, func(event exporter.Event) {
+			w.hear(event, initial)
+			if event.Event == "bookmark" {
+				initial = nil
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(scrapeInterval): // the exporter restarts
+		}
+	}
+}
+
+func (w *told) hear(event exporter.Event, initial map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := event.Metadata.ID
+	fmt.Fprintf(w.log, "%s %s %s: %s\n", time.Now().Format("15:04:05.000"), event.Event, id, describe(event.Status, event.Event != "destroyed"))
+	switch event.Event {
+	case "created", "updated":
+		w.past[id] = append(w.past[id], was{time.Now(), event.Status})
+		before := w.now[id]
+		for _, p := range event.Spec.Problems {
+			if !slices.ContainsFunc(before.Spec.Problems, func(q exporter.Problem) bool { return same(p, q) }) {
+				w.onsets = append(w.onsets, onset{time.Now(), id, p})
+			}
+		}
+		w.now[id] = event.Status
+		if initial != nil {
+			initial[id] = true
+		}
+	case "destroyed":
+		delete(w.now, id)
+	case "bookmark":
+		for id := range w.now {
+			if initial != nil && !initial[id] {
+				delete(w.now, id)
+			}
+		}
+	}
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// same reports whether two problems are one: a later one of the kind has another onset.
+func same(p, q exporter.Problem) bool {
+	return p.Reason == q.Reason && p.Detail == q.Detail && p.Path == q.Path && p.Line == q.Line && p.Field == q.Field && p.Since.Equal(q.Since)
+}
+
+// status returns what is told of one status.
+func (w *told) status(id string) (exporter.Status, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, ok := w.now[id]
+	return s, ok
+}
+
+// of lists the onsets that any of those statuses had since a time.
+func (w *told) of(since time.Time, ids ...string) (found []onset) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.onsets {
+		if slices.Contains(ids, o.id) && !o.at.Before(since) {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// all lists all onsets.
+func (w *told) all() []onset {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.onsets)
+}
+
+// until waits until what is told passes the check, which is called with w locked.
+func (w *told) until(ctx context.Context, patience time.Duration, id string, check func(s exporter.Status, ok bool) error) (exporter.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		w.mu.Lock()
+		s, ok := w.now[id]
+		changed := w.changed
+		err := check(s, ok)
+		w.mu.Unlock()
+		if err == nil {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return s, fmt.Errorf("%s: %w, after %s; it is %s", id, err, patience, describe(s, ok))
+		case <-changed:
+		}
+	}
+}
+
+// once waits until what is told, or was since a time, passes the check.
+func (w *told) once(ctx context.Context, since time.Time, patience time.Duration, id string, check func(s exporter.Status) error) (exporter.Status, error) {
+	return w.until(ctx, patience, id, func(s exporter.Status, _ bool) error {
+		err := errors.New("it was not told")
+		for _, told := range w.past[id] { // until holds the lock
+			if told.at.Before(since) {
+				continue
+			}
+			if err = check(told.Status); err == nil {
+				return nil
+			}
+		}
+		return err
+	})
+}
+
+// describe says what there is to say of a status.
+func describe(s exporter.Status, ok bool) string {
+	if !ok {
+		return "not there"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "ready %t, stale %t, phase %q, reason %q, UID %s", s.Spec.Ready, s.Spec.Stale, s.Spec.Phase, s.Spec.Reason, s.Spec.Pod.UID)
+	for _, p := range s.Spec.Problems {
+		fmt.Fprintf(&b, "\n\t%s %s %s: %q (%s:%d %s)", p.Level, p.Reason, p.Detail, p.Message, p.Path, p.Line, p.Field)
+	}
+	for _, c := range s.Spec.Containers {
+		fmt.Fprintf(&b, "\n\t%s container %s is %s %s, ready %t, %d restarts", c.Kind, c.Name, c.State, c.Reason, c.Ready, c.RestartCount)
+		if c.LastExit != nil {
+			fmt.Fprintf(&b, ", exited %d %s", c.LastExit.Code, c.LastExit.Reason)
+		}
+	}
+	return b.String()
+}
