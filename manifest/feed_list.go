@@ -32,7 +32,9 @@ func (v *Validator) foreign(feed Feed, b *body) *foreignReading {
 	}
 	drafts, fault := readList(b.data)
 	if fault != nil {
-		r.refuse("", fault.Message)
+		if fault.Reason != ManifestUnreadable { // else only we cannot tell
+			r.refuse("", fault.Message)
+		}
 		r.list.UIDs = []types.UID{""}
 		r.faults = placed([]Problem{*fault}, shown, locator{})
 		return r

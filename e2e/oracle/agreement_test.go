@@ -54,6 +54,10 @@ func agree(t *testing.T, seed uint64, size int) {
 		t.Parallel()
 		agreeByURL(t, seed, documents)
 	})
+	t.Run("feed", func(t *testing.T) {
+		t.Parallel()
+		agreeByFeed(t, seed, documents)
+	})
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
 		agreeByFile(t, seed, documents)

@@ -24,6 +24,7 @@ const patience = time.Minute
 // a document, and its next GET says that it is done with the one before. So nothing is polled for, and what is
 // logged in between is about that document.
 type urlSource struct {
+	url     string // where the kubelet asks
 	log     *logbook
 	updates <-chan kubetypes.PodUpdate
 	next    chan http.Handler
@@ -32,6 +33,7 @@ type urlSource struct {
 
 	mu      sync.Mutex
 	reading bool
+	offered []byte // what is there for whoever is not the kubelet
 }
 
 // newURLSource starts a source. The kubelet has no way of stopping one, so it and its server live as long as the
@@ -43,13 +45,26 @@ func newURLSource(t *testing.T) *urlSource {
 	pods := config.NewPodConfig(&record.FakeRecorder{}, nobody{})
 	s.updates = pods.Updates()
 	ctx := klog.NewContext(t.Context(), logger)
-	config.NewSourceURL(logger, server.URL+"/pods", http.Header{}, node, time.Microsecond, pods.Channel(ctx, kubetypes.HTTPSource))
+	s.url = server.URL + "/pods"
+	config.NewSourceURL(logger, s.url, http.Header{}, node, time.Microsecond, pods.Channel(ctx, kubetypes.HTTPSource))
 	return s
+}
+
+// offer shows a document to whoever is not the kubelet.
+func (s *urlSource) offer(document []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offered = document
 }
 
 // ServeHTTP answers the kubelet with what is next.
 func (s *urlSource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	if r.UserAgent() == "staticpod-exporter" {
+		_, _ = w.Write(s.offered)
+		s.mu.Unlock()
+		return
+	}
 	if s.reading {
 		s.reading = false
 		s.done <- s.log.take()
