@@ -52,13 +52,16 @@ func TestAutoTakesTheFirstPlace(t *testing.T) {
 		prepare func(n *journaled)
 		want    int
 	}{
-		"all":            {func(n *journaled) { n.logTo("last.log", 3); n.write(2); n.logTo("first.log", 1) }, 1},
-		"journal, file":  {func(n *journaled) { n.logTo("last.log", 3); n.write(2) }, 2},
-		"file alone":     {func(n *journaled) { n.logTo("last.log", 3) }, 3},
-		"no journalctl":  {func(n *journaled) { n.logTo("last.log", 3); n.check(os.Remove(filepath.Join(n.dir, "journalctl"))) }, 3},
-		"one left over":  {func(n *journaled) { n.logTo("first.log", 1); n.age("first.log"); n.write(2) }, 2},
-		"one no file":    {func(n *journaled) { n.check(os.Mkdir(filepath.Join(n.dir, "first.log"), 0o755)); n.write(2) }, 2},
-		"one in another": {func(n *journaled) { n.check(os.WriteFile(filepath.Join(n.dir, "fail"), nil, 0o644)); n.logTo("last.log", 3) }, 3},
+		"all":           {func(n *journaled) { n.logTo("last.log", 3); n.write(2); n.logTo("first.log", 1) }, 1},
+		"journal, file": {func(n *journaled) { n.logTo("last.log", 3); n.write(2) }, 2},
+		"file alone":    {func(n *journaled) { n.logTo("last.log", 3) }, 3},
+		"no journalctl": {func(n *journaled) { n.logTo("last.log", 3); n.check(os.Remove(filepath.Join(n.dir, "journalctl"))) }, 3},
+		"one left over": {func(n *journaled) { n.logTo("first.log", 1); n.age("first.log"); n.write(2) }, 2},
+		"one no file":   {func(n *journaled) { n.check(os.Mkdir(filepath.Join(n.dir, "first.log"), 0o755)); n.write(2) }, 2},
+		"one in another": {func(n *journaled) {
+			n.check(os.WriteFile(filepath.Join(n.dir, "fail"), nil, 0o644))
+			n.logTo("last.log", 3)
+		}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newJournaled(t)

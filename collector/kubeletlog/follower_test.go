@@ -1051,3 +1051,9 @@ func TestTheEndOfARunIsACheckpoint(t *testing.T) {
 	stop()
 	n.expect(0, 0, 4)
 }
+
+// killed is Run for an exporter that is killed when ctx ends.
+func (f *Follower) killed(ctx context.Context) error {
+	f.transport.run(ctx)
+	return nil
+}
