@@ -234,4 +234,8 @@ func TestStandaloneByTheKubeletsCommandLine(t *testing.T) {
 	if standalone(auto, proc) || !standalone("true", proc) {
 		t.Error("a kubelet with --kubeconfig is not, unless configured otherwise")
 	}
+	process("33", "kubelet", "/usr/bin/kubelet --config=/c")
+	if !standalone(auto, proc) {
+		t.Error("of two kubelets one without --kubeconfig is enough")
+	}
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // standalone says whether the kubelet of this machine runs without an API server: as configured, else by the
-// command line of the process named kubelet. One that cannot be found is taken to have an API server, which
+// command line of the process named kubelet. Of several, such as those of nodes in containers, one without an API
+// server is enough: nothing is worse than its crash. One that cannot be found is taken to have an API server, which
 // refuses no definition.
 func standalone(configured, proc string) bool {
 	switch configured {
@@ -27,7 +28,9 @@ func standalone(configured, proc string) bool {
 		if err != nil || len(line) == 0 {
 			continue
 		}
-		return !hasKubeconfig(bytes.Split(line, []byte{0}))
+		if !hasKubeconfig(bytes.Split(line, []byte{0})) {
+			return true
+		}
 	}
 	return false
 }
