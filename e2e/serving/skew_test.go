@@ -16,21 +16,28 @@ import (
 // spec.containers[0].restartPolicy: Forbidden: may not be set for non-init containers.
 const ruled = `containers: [{name: main, image: "staticpod.test/pod:1", args: [sleep, 24h], restartPolicy: OnFailure}]`
 
-// unruled makes a kubelet like that.
-func unruled(o *node.Options) {
-	o.FeatureGates = map[string]bool{"ContainerRestartRules": false, "RestartAllContainersOnContainerExits": false}
+// unruled makes a kubelet like that, unless the node has an older one: then it is like that.
+func (s *scene) unruled() {
+	s.withKubelet(func(o *node.Options) {
+		if s.node.HasPodsAPI() {
+			o.FeatureGates = map[string]bool{"ContainerRestartRules": false, "RestartAllContainersOnContainerExits": false}
+		}
+	})
 }
 
-// blind is an exporter that does not learn the kubelet's feature gates, for want of its HTTP server.
-func blind(o *exporter.Options) {
-	o.Flags = append(o.Flags, "--kubelet.endpoint=")
+// blind makes an exporter that does not learn the kubelet's feature gates, for want of its HTTP server. An older
+// kubelet says nothing of gates that are as it has them by default.
+func (s *scene) blind() {
+	if s.node.HasPodsAPI() {
+		s.Configure(func(o *exporter.Options) { o.Flags = append(o.Flags, "--kubelet.endpoint=") })
+	}
 }
 
 // A kubelet of another version may refuse what our validation accepts, and then refuses the whole list. The culprit
 // is found and the others run.
 func versionSkew(s *scene) {
-	s.withKubelet(unruled)
-	s.Configure(blind)
+	s.unruled()
+	s.blind()
 	s.write("old.yaml", pod("old", sleeps))
 	s.ready(s.start(), "old")
 	before := s.containers()
@@ -73,6 +80,9 @@ func versionSkew(s *scene) {
 	s.fetched(3, "200")
 	s.undisturbed(all)
 
+	if !s.node.HasPodsAPI() {
+		return
+	}
 	// Who may ask the kubelet for its gates refuses it by himself.
 	s.stop()
 	s.Configure(func(o *exporter.Options) { o.Flags = exporter.NodeFlags(s.node) })
@@ -87,7 +97,7 @@ func versionSkew(s *scene) {
 // A kubelet that has failed to fetch four times logs further failures at verbosity 4 only, also those of another kind:
 // the first list after the exporter's absence is refused without a word. It is made to speak.
 func silentRefusal(s *scene) {
-	s.withKubelet(unruled)
+	s.unruled()
 	await.Nil(s, "the kubelet falls silent", func(context.Context) error {
 		log, err := os.ReadFile(s.node.KubeletLog().Path())
 		if err == nil && !strings.Contains(string(log), "Dropping verbosity of this message") {
@@ -95,7 +105,7 @@ func silentRefusal(s *scene) {
 		}
 		return err
 	})
-	s.Configure(blind)
+	s.blind()
 	s.write("innocent.yaml", pod("innocent", sleeps))
 	s.write("guilty.yaml", pod("guilty", ruled))
 	cause := s.start()
