@@ -65,6 +65,9 @@ const (
 	heartbeat = 10 * time.Second
 	// coalesce is how long changes are gathered before they are looked at.
 	coalesce = 20 * time.Millisecond
+	// hearsay is how long after news of another input an input that does not tell its changes is asked: the kubelet
+	// looks at the runtime each second.
+	hearsay = 1500 * time.Millisecond
 	// firstWait is how long the first Observation waits for every input to have answered.
 	firstWait = time.Second
 	// lateness is what an input may take to come back after its deadline before it counts as hanging.
@@ -179,10 +182,12 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 		case <-events:
 			c.undrained = true
 			c.publish(time.Now().Add(coalesce))
+			c.kubelet.suspect(time.Now())
 		case <-c.kubelet.wake:
 			c.kubelet.stir(time.Now())
 		case <-c.runtime.wake:
 			c.runtime.stir(time.Now())
+			c.kubelet.suspect(time.Now())
 		case <-c.mirrors.wake:
 			c.mirrors.stir(time.Now())
 		}

@@ -465,6 +465,42 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// A kubelet without a watch is asked when the runtime or the log has news, and not at every line.
+func TestHearsay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.kubelet.unhealthy = true
+		b.run()
+		b.pass(time.Second)
+		for name, tell := range map[string]func(){
+			"the runtime": b.runtime.fire,
+			"the log":     func() { b.log.say(kubeletlog.SyncFailed) },
+		} {
+			b.pass(time.Minute)
+			b.kubelet.questions()
+			for range 20 {
+				tell()
+				b.pass(50 * time.Millisecond)
+			}
+			if n, _ := b.kubelet.questions(); n != 0 {
+				t.Errorf("%s: the kubelet was asked %d times before it can know", name, n)
+			}
+			b.pass(time.Second)
+			if n, _ := b.kubelet.questions(); n != 1 {
+				t.Errorf("%s: the kubelet was asked %d times", name, n)
+			}
+		}
+		b.kubelet.set(fails[kubelet.View](errors.New("connection refused")))
+		b.pass(time.Minute)
+		b.kubelet.questions()
+		b.runtime.fire()
+		b.pass(2 * time.Second)
+		if n, _ := b.kubelet.questions(); n > 1 {
+			t.Errorf("a kubelet that is down was asked %d times in two seconds", n)
+		}
+	})
+}
+
 // What events do not tell is found at a node where they never pause, too.
 func TestChangesDoNotPutOffResyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

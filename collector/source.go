@@ -44,6 +44,14 @@ func (s *source[V]) stir(now time.Time) {
 	s.dirty = latest(now.Add(coalesce), s.begun.Add(2*s.state.Duration))
 }
 
+// suspect has a source that answers, and does not tell its changes, asked because another one has news. More of
+// it does not put the question off.
+func (s *source[V]) suspect(now time.Time) {
+	if s.ask != nil && s.state.Up && s.dirty.IsZero() && !s.healthy() {
+		s.dirty = now.Add(hearsay)
+	}
+}
+
 // begin asks the question that is due.
 func (s *source[V]) begin(ctx context.Context, now time.Time, c *Collector, questions *sync.WaitGroup) {
 	resync := !now.Before(s.resync)
