@@ -185,10 +185,15 @@ func runs(s *cri.Sandbox) bool {
 	return slices.ContainsFunc(s.Containers, func(c cri.Container) bool { return c.State == cri.Running })
 }
 
-// giveUp takes note of the pods that the kubelet had and has no longer, and by when they should have ended.
+// giveUp takes note of the pods that the kubelet had and has no longer, and by when they should have ended. What it
+// said of them, but for their end, is over: one that comes back as it was has the same UID.
 func (r *round) giveUp(before []*podFacts) {
 	for _, p := range before {
-		if r.next.listed[p.uid] || p.untouched || p.rejected() {
+		if r.next.listed[p.uid] {
+			continue
+		}
+		r.reword(p.uid, func(f *failure) bool { return f.Reason != TerminationStuck })
+		if p.untouched || p.rejected() {
 			continue
 		}
 		r.ownEnding()

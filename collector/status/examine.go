@@ -21,6 +21,10 @@ type findings struct {
 
 // examine gives the verdict on one static pod, stage by stage.
 func (r *round) examine(e *evidence) *findings {
+	if r.outdated(e) {
+		own := *e
+		own.uid, own.sandboxes, e = "", nil, &own
+	}
 	f := &findings{evidence: e, r: r, ends: r.endsOf(e), history: r.before(e.id).history}
 	f.mergeContainers()
 	f.lose()
@@ -35,6 +39,22 @@ func (r *round) examine(e *evidence) *findings {
 	slices.SortFunc(f.problems, r.next.codes.compare)
 	f.fill()
 	return f
+}
+
+// outdated reports whether all that is known to have run of the name is an earlier pod that has ended. While the kubelet
+// has never answered, what has ended may else be in its back-off.
+func (r *round) outdated(e *evidence) bool {
+	d := e.definition()
+	if d == nil || d.UID == "" || e.uid == "" || len(e.pods) > 0 || r.world.kubelet.known || !d.Valid {
+		return false
+	}
+	for _, s := range e.sandboxes {
+		certain := d.Source == manifest.SourceHTTP && r.world.serving || plain(s.Created).Before(plain(d.Updated))
+		if alive(s) || s.UID == string(d.UID) || !certain {
+			return false
+		}
+	}
+	return true
 }
 
 // add adds a problem. Its level is that of its code; its Since is the evidence's, or zero.

@@ -210,8 +210,31 @@ func plain(t time.Time) time.Time {
 	return t.UTC().Round(0)
 }
 
-// said is what may be kept of the kubelet's and the runtime's words (P2): they quote the commands of hooks.
-func said(s string) string { return clip(kubeletlog.Words(s)) }
+// said is what may be kept of the kubelet's and the runtime's words: without the commands of hooks (P2), and without
+// the ID of what could not be made, which is another at each attempt and would be news each time.
+func said(s string) string { return clip(withoutIDs(kubeletlog.Words(s))) }
+
+// withoutIDs takes out the runtime's IDs of containers and sandboxes, and leaves the digests of images.
+func withoutIDs(s string) string {
+	const length = 64
+	for from := 0; ; {
+		run := strings.IndexFunc(s[from:], isHex)
+		if run < 0 {
+			return s
+		}
+		from += run
+		end := len(s)
+		if n := strings.IndexFunc(s[from:], func(r rune) bool { return !isHex(r) }); n >= 0 {
+			end = from + n
+		}
+		if end-from == length && !strings.HasSuffix(s[:from], "sha256:") {
+			s, end = s[:from]+"…"+s[end:], from+len("…")
+		}
+		from = end
+	}
+}
+
+func isHex(r rune) bool { return '0' <= r && r <= '9' || 'a' <= r && r <= 'f' }
 
 // messageLimit is how much of anybody's words is kept (V2).
 const messageLimit = 1024

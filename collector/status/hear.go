@@ -166,18 +166,26 @@ func (r *round) kubeletBegan(at time.Time) {
 			delete(r.next.ending, uid)
 		}
 	}
-	for uid, old := range r.next.words {
-		w := podWords{Namespace: old.Namespace, Pod: old.Pod, Denied: old.Denied, Last: old.Last, Failures: slices.Clone(old.Failures)}
-		w.drop(func(f *failure) bool {
+	for uid := range r.next.words {
+		r.reword(uid, func(f *failure) bool {
 			once := f.Reason == manifest.DuplicateName || f.Reason == manifest.PriorityIncomplete || f.Reason == ImagePullSlow
 			return once && f.Last.Before(at)
 		})
-		if len(w.Failures) != len(old.Failures) {
-			r.ownWords()
-			r.next.words[uid] = &w
-			r.next.changes++
-		}
 	}
+}
+
+// reword forgets failures of a pod.
+func (r *round) reword(uid string, which func(*failure) bool) {
+	old := r.next.words[uid]
+	if old == nil || !slices.ContainsFunc(old.Failures, func(f failure) bool { return which(&f) }) {
+		return
+	}
+	w := *old
+	w.Failures = slices.Clone(old.Failures)
+	w.drop(which)
+	r.ownWords()
+	r.next.words[uid] = &w
+	r.next.changes++
 }
 
 func sooner(a, b time.Time) time.Time {

@@ -58,7 +58,7 @@ func (f *findings) follow(d *manifest.Definition) {
 		if h.Sandbox == "" {
 			h.Sandbox = sandbox
 		}
-		if d.Hash != h.Hash && f.isCurrent(d) {
+		if d.Hash != h.Hash && (f.isCurrent(d) || !h.Recreated.IsZero() && f.r.now.Before(h.Recreated.Add(recreationGrace))) {
 			// The definition has changed after all, and the pod is of it.
 			h.Hash, h.Path, h.Kubelet = d.Hash, d.Path, version
 			h.Recreated, h.How = time.Time{}, ""
@@ -66,7 +66,8 @@ func (f *findings) follow(d *manifest.Definition) {
 		return
 	}
 	before := *h
-	*h = history{UID: f.uid, Sandbox: sandbox, Hash: before.Hash, Path: d.Path, Kubelet: version, Settled: before.Settled}
+	h.UID, h.Sandbox, h.Path, h.Kubelet = f.uid, sandbox, d.Path, version
+	h.Recreated, h.How = time.Time{}, ""
 	if before.UID == "" || before.Hash != d.Hash || !d.Valid {
 		if h.Hash = d.Hash; !d.Valid {
 			h.Hash = before.Hash // what runs is an earlier content

@@ -30,7 +30,9 @@ func (f *findings) probeProblem(c *container, reason manifest.Reason, kind strin
 	if w, ok := f.words.find(reason, c.Name); ok && limits.failures > 0 && !w.Killed.IsZero() {
 		// The next attempt is given the time in which it would have failed too.
 		again := latest(w.Killed, c.StartedAt).Add(limits.patience() + outlives)
-		if c.State != StateRunning && !w.Killed.Before(c.StartedAt) || f.lastsUntil(again) {
+		// It is about this attempt, or the one before.
+		of := !w.Killed.Before(c.StartedAt) && !c.StartedAt.IsZero() || c.exit.known && !w.Killed.Before(c.exit.started)
+		if of && (c.State != StateRunning || f.lastsUntil(again)) {
 			message := "the " + strings.ToLower(kind) + " probe of container " + c.Name + " fails, for which the kubelet restarts it"
 			if w.Message != "" {
 				message += ": " + w.Message

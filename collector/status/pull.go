@@ -75,33 +75,22 @@ func (f *findings) sandboxSince() time.Time {
 	return time.Time{}
 }
 
-// pulled is how long the images of the pod were pulled before its containers were first created, as far as the runtime
-// still has those.
-func (f *findings) pulled() time.Duration {
-	var all time.Duration
-	if _, since, ok := f.pulling(); ok {
-		all = f.r.now.Sub(since)
+// clockPulls adds up how long images were pulled for a content of the definition.
+func (f *findings) clockPulls(content string) time.Duration {
+	h := &f.history
+	if h.Rollout != content {
+		h.Rollout, h.Pulled, h.Pulling, h.Until = content, 0, time.Time{}, time.Time{}
 	}
-	own := f.incarnation()
-	if len(own) == 0 {
-		return all
+	_, since, now := f.pulling()
+	switch {
+	case now && h.Pulling.IsZero():
+		h.Pulling = latest(since, h.Until)
+	case !now && !h.Pulling.IsZero():
+		h.Pulled += f.r.now.Sub(h.Pulling)
+		h.Pulling, h.Until = time.Time{}, f.r.now
 	}
-	step := plain(own[len(own)-1].Created)
-	attempts, hooked := f.attempts(), false
-	for i := range f.containers {
-		c := &f.containers[i]
-		if len(attempts[c.Name]) == 0 {
-			break
-		}
-		first := attempts[c.Name][0]
-		created := plain(first.Created)
-		if first.RestartCount == 0 && !hooked && created.After(step) && !step.IsZero() {
-			all += created.Sub(step)
-		}
-		step, hooked = latest(created, plain(first.Started)), c.hooked
-		if c.Kind == KindInit {
-			step = latest(step, plain(attempts[c.Name][len(attempts[c.Name])-1].Finished))
-		}
+	if now {
+		return h.Pulled + f.r.now.Sub(h.Pulling)
 	}
-	return all
+	return h.Pulled
 }

@@ -42,7 +42,11 @@ func (f *findings) judgeRollout() {
 	if deadline <= 0 {
 		deadline = DefaultRolloutDeadline
 	}
-	if pulled := f.pulled(); !stuck && !f.reached(begun.Add(f.grace()+deadline+pulled)) {
+	pulled := f.clockPulls(d.Hash)
+	if _, _, pulls := f.pulling(); pulls && !stuck {
+		return // the clock stands
+	}
+	if !stuck && !f.reached(begun.Add(f.grace()+deadline+pulled)) {
 		return
 	}
 	f.add(manifest.Problem{Reason: RolloutStuck, Since: begun,
@@ -82,6 +86,8 @@ func (f *findings) obstacle(d *manifest.Definition) string {
 		}
 	}
 	switch p := f.pod(); {
+	case first.Level == manifest.Critical:
+		return string(first.Reason) // which says the rest itself
 	case first.Reason != "":
 		return string(first.Reason) + ": " + first.Message
 	case p == nil:

@@ -151,7 +151,10 @@ func (c *container) ended() string {
 func (c *container) looped(backOff string) string {
 	// The kubelet goes on to name the pod, which whoever reads this knows.
 	backOff, _, _ = strings.Cut(backOff, " pod=")
-	text := strings.TrimPrefix(backOff+"; "+c.ended(), "; ")
+	text := backOff
+	if ended := c.ended(); ended != "" {
+		text = strings.TrimPrefix(backOff+"; "+ended, "; ")
+	}
 	switch {
 	case c.RestartCount == 1:
 		text += ", restarted once"

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -47,7 +48,8 @@ type scene struct {
 	kubeletAt   time.Time // zero: now
 	noKubelet   bool      // it has never answered
 	noRuntime   bool
-	polls       bool // the kubelet fetches all the time
+	version     string // of the kubelet; "" is v1.37.2
+	polls       bool   // the kubelet fetches all the time
 }
 
 // empty is a node in serving mode on which nothing runs.
@@ -338,7 +340,7 @@ func (s *scene) look() *collector.Observation {
 		if at.IsZero() {
 			at = s.now
 		}
-		o.Kubelet = &kubelet.View{At: at, Transport: "pods-api", Pods: slices.Clone(s.pods), Version: "v1.37.2", Config: s.config}
+		o.Kubelet = &kubelet.View{At: at, Transport: "pods-api", Pods: slices.Clone(s.pods), Version: cmp.Or(s.version, "v1.37.2"), Config: s.config}
 	}
 	if !s.noRuntime {
 		o.Runtime = &cri.View{At: s.now, Runtime: "containerd", Version: "2.4.2", Sandboxes: slices.Clone(s.sandboxes)}

@@ -102,8 +102,13 @@ func (f *findings) hookProblem(c *container) (manifest.Problem, bool) {
 		return manifest.Problem{}, false
 	}
 	p := manifest.Problem{Reason: ContainerStartFailed, Detail: w.Detail, Message: w.Message, Since: w.First}
-	if old, before := f.was(ContainerStartFailed, c.field()); before && old.Detail == hookError && c.State != StateWaiting {
-		return old, !f.outlived(c)
+	if _, before := f.was(ContainerStartFailed, c.field()); before {
+		if c.State == StateRunning || c.State == StateCreated {
+			return p, !f.outlived(c)
+		}
+		if f.lastsUntil(c.exit.ended.Add(exitGrace)) {
+			return p, true // the kubelet has yet to say why it ended this attempt
+		}
 	}
 	return p, c.State != StateRunning && c.exit.known && !w.Last.Before(c.exit.ended)
 }

@@ -91,9 +91,9 @@ func (w *podWords) equal(v *podWords) bool {
 
 // failSync remembers what "Error syncing pod, skipping" says.
 func (w *podWords) failSync(e kubeletlog.Event, at time.Time) {
-	for _, said := range e.Failures {
-		f := failure{Reason: failureReason(said.Reason), Detail: failureDetail(said.Reason, said.Message), Container: said.Target, Message: said.Message}
-		if strings.HasSuffix(said.Action, "PodSandbox") {
+	for _, s := range e.Failures {
+		f := failure{Reason: failureReason(s.Reason), Detail: failureDetail(s.Reason, s.Message), Container: s.Target, Message: s.Message}
+		if strings.HasSuffix(s.Action, "PodSandbox") {
 			f.Container = "" // the target is the pod
 		}
 		w.fail(f, at)
@@ -105,14 +105,14 @@ func (w *podWords) failSync(e kubeletlog.Event, at time.Time) {
 }
 
 // fail remembers one failure, or that it goes on.
-func (w *podWords) fail(said failure, at time.Time) {
-	said.First, said.Last, said.Message = at, at, clip(said.Message)
-	i := slices.IndexFunc(w.Failures, func(f failure) bool { return f.Reason == said.Reason && f.Container == said.Container })
+func (w *podWords) fail(next failure, at time.Time) {
+	next.First, next.Last, next.Message = at, at, said(next.Message)
+	i := slices.IndexFunc(w.Failures, func(f failure) bool { return f.Reason == next.Reason && f.Container == next.Container })
 	if i < 0 {
 		if len(w.Failures) == wordsFailures {
 			return
 		}
-		w.Failures = append(w.Failures, said)
+		w.Failures = append(w.Failures, next)
 		slices.SortFunc(w.Failures, func(a, b failure) int {
 			return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Container, b.Container))
 		})
@@ -121,7 +121,7 @@ func (w *podWords) fail(said failure, at time.Time) {
 	f := &w.Failures[i]
 	f.First = earliest(f.First, at)
 	if !at.Before(f.Last) {
-		f.Last, f.Detail, f.Message = at, said.Detail, said.Message
+		f.Last, f.Detail, f.Message = at, next.Detail, next.Message
 	}
 }
 
