@@ -323,5 +323,21 @@ func (d document) syntax(err error) Problem {
 		at.line = d.line + bytes.Count(bytes.TrimRight(d.text, "\n"), []byte("\n"))
 		words = "couldn't get version/kind; json parse error: unexpected end of JSON input"
 	}
+	if strings.Contains(words, "found character that cannot start any token") && d.indentedByTab(at.line) {
+		words += tabHint
+	}
 	return malformed(at, discreet(words))
+}
+
+// tabHint is ours, after the kubelet's words.
+const tabHint = " (a tab: YAML is indented with spaces)"
+
+// indentedByTab reports whether a line of the file begins with white space that holds a tab.
+func (d document) indentedByTab(line int) bool {
+	text := d.text
+	for n := d.line; n < line; n++ {
+		text = text[lineLength(text):]
+	}
+	indentation := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
+	return bytes.IndexByte(indentation, '\t') >= 0
 }

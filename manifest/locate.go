@@ -105,10 +105,23 @@ func child(n *yaml.Node, step string) (key, value *yaml.Node) {
 	case n == nil:
 		return nil, nil
 	case n.Kind == yaml.SequenceNode:
-		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(n.Content) {
-			return n.Content[i], n.Content[i]
+		if i, err := strconv.Atoi(step); err == nil {
+			if i >= 0 && i < len(n.Content) {
+				return n.Content[i], n.Content[i]
+			}
+			return nil, nil
 		}
-		return nil, nil
+		// The kubelet leaves out the index in some places: then it is the only element that has the field.
+		for _, element := range n.Content {
+			k, v := directChild(resolve(element), step)
+			if value != nil && v != nil {
+				return nil, nil
+			}
+			if v != nil {
+				key, value = k, v
+			}
+		}
+		return key, value
 	case n.Kind != yaml.MappingNode:
 		return nil, nil
 	}

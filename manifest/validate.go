@@ -62,7 +62,7 @@ func (v *Validator) file(path string, data []byte, form Form) []*Candidate {
 	}
 	if len(rest.Problems) > 0 {
 		rest.Problems = placed(rest.Problems, path, locator{})
-		rest.Line, rest.refusal = rest.Problems[0].Line, rest.Problems[0].Message
+		rest.Line, rest.refusal = rest.Problems[0].Line, strings.TrimSuffix(rest.Problems[0].Message, tabHint)
 		candidates = append(candidates, rest)
 	}
 	if form == FormDirectory {

@@ -53,7 +53,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "YAML that does not parse", document: "# c\n" + good + "  containers: [{name: a\n",
 			want: "6:0 ManifestMalformed : yaml: line 6: did not find expected ',' or '}'\n", refusal: "yaml: line 6: did not find expected ',' or '}'"},
 		{name: "a tab in YAML", document: good + "\tcontainers: []\n",
-			want: "5:0 ManifestMalformed : yaml: line 5: found character that cannot start any token\n", refusal: "yaml: line 5: found character that cannot start any token"},
+			want: "5:0 ManifestMalformed : yaml: line 5: found character that cannot start any token (a tab: YAML is indented with spaces)\n", refusal: "yaml: line 5: found character that cannot start any token"},
 		{name: "JSON that does not parse", document: "{\n  \"kind\": \"Pod\",\n  \"x\": [1,]\n}",
 			want:    "3:11 ManifestMalformed : couldn't get version/kind; json parse error: invalid character ']' looking for beginning of value\n",
 			refusal: "couldn't get version/kind; json parse error: invalid character ']' looking for beginning of value"},
@@ -148,6 +148,9 @@ func TestVerdicts(t *testing.T) {
 			want: "5:3 ManifestInvalid spec.containers: Required value\n" +
 				"3:21 UIDIgnored metadata.uid: metadata.uid is ignored: it is derived from the content, so that a change is a new pod\n",
 			refusal: "invalid pod: [spec.containers: Required value]"},
+		{name: "a field of an element that the kubelet does not number", document: good + "  containers:\n  - name: a\n    image: b\n    volumeMounts:\n    - {name: v, mountPath: /x}\n    - name: v\n      mountPath: /y\n      subPath: ../z\n  volumes: [{name: v, emptyDir: {}}]\n",
+			want:    "12:7 ManifestInvalid spec.containers[0].volumeMounts.subPath: spec.containers[0].volumeMounts.subPath: Invalid value: \"../z\": must not contain '..'\n",
+			refusal: "invalid pod: [spec.containers[0].volumeMounts.subPath: Invalid value: \"../z\": must not contain '..']"},
 		{name: "a UID", runs: true, document: strings.Replace(good, "name: a", "name: a, uid: u", 1) + "  containers: [{name: a, image: b}]",
 			want: "3:21 UIDIgnored metadata.uid: metadata.uid is ignored: it is derived from the content, so that a change is a new pod\n"},
 		{name: "a class without priority", runs: true, document: good + "  priorityClassName: system-node-critical\n  containers: [{name: a, image: b}]",
