@@ -18,9 +18,10 @@ func (f *findings) judgeDefinition() {
 	f.judgeUnseen()
 }
 
-// judgeUnseen takes the log's word for what is wrong with a definition that is not to be seen.
+// judgeUnseen takes the log's word for what is wrong with a definition where those of its source are not to be seen.
 func (f *findings) judgeUnseen() {
-	if f.definition() != nil || f.terminating() {
+	p := f.pod()
+	if p == nil || f.definition() != nil || f.r.sees(manifest.Source(p.source)) {
 		return
 	}
 	for _, reason := range []manifest.Reason{manifest.DuplicateName, manifest.PriorityIncomplete} {
@@ -28,6 +29,18 @@ func (f *findings) judgeUnseen() {
 			f.add(manifest.Problem{Reason: reason, Message: w.Message, Since: w.First})
 		}
 	}
+}
+
+// sees reports whether the definitions of a source are known.
+func (r *round) sees(source manifest.Source) bool {
+	set := r.o.Manifest
+	switch {
+	case set == nil:
+		return false
+	case source == manifest.SourceFile:
+		return set.Directory.State == manifest.DirectoryRead
+	}
+	return set.Serving || set.List != nil
 }
 
 // judgeSources finds a name that comes from a file and from the list: the kubelet runs one of them only, and

@@ -156,11 +156,11 @@ type history struct {
 	Kubelet string `json:"kubelet,omitempty"` // its version
 	Settled string `json:"settled,omitempty"` // hash of the definition that was last seen rolled out
 
-	// The time in which images were pulled for a rollout: of which content, how long until now, and since when again.
-	Rollout string        `json:"rollout,omitempty"`
-	Pulled  time.Duration `json:"pulled,omitempty"`
-	Pulling time.Time     `json:"pulling,omitzero"`
-	Until   time.Time     `json:"until,omitzero"`
+	// The time in which images were pulled: for which UID, how long, since when again, and until when before that.
+	PulledFor   string        `json:"pulledFor,omitempty"`
+	Pulled      time.Duration `json:"pulled,omitempty"`
+	Pulling     time.Time     `json:"pulling,omitzero"`
+	PulledUntil time.Time     `json:"pulledUntil,omitzero"`
 
 	Lost time.Time `json:"lost,omitzero"` // when the kubelet was first seen not to have the pod any more
 

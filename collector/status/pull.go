@@ -15,6 +15,7 @@ const pullGrace = startGrace
 // judgePull finds an image that takes long.
 func (f *findings) judgePull() {
 	c, since, ok := f.pulling()
+	f.clockPulls(since, ok)
 	if !ok || f.about(c) || !f.reached(since.Add(pullGrace)) {
 		return
 	}
@@ -75,22 +76,17 @@ func (f *findings) sandboxSince() time.Time {
 	return time.Time{}
 }
 
-// clockPulls adds up how long images were pulled for a content of the definition.
-func (f *findings) clockPulls(content string) time.Duration {
+// clockPulls adds up how long images were pulled for an incarnation of the pod.
+func (f *findings) clockPulls(since time.Time, now bool) {
 	h := &f.history
-	if h.Rollout != content {
-		h.Rollout, h.Pulled, h.Pulling, h.Until = content, 0, time.Time{}, time.Time{}
+	if h.PulledFor != f.uid {
+		h.PulledFor, h.Pulled, h.Pulling, h.PulledUntil = f.uid, 0, time.Time{}, time.Time{}
 	}
-	_, since, now := f.pulling()
 	switch {
 	case now && h.Pulling.IsZero():
-		h.Pulling = latest(since, h.Until)
+		h.Pulling = latest(since, h.PulledUntil)
 	case !now && !h.Pulling.IsZero():
 		h.Pulled += f.r.now.Sub(h.Pulling)
-		h.Pulling, h.Until = time.Time{}, f.r.now
+		h.Pulling, h.PulledUntil = time.Time{}, f.r.now
 	}
-	if now {
-		return h.Pulled + f.r.now.Sub(h.Pulling)
-	}
-	return h.Pulled
 }

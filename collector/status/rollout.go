@@ -42,11 +42,7 @@ func (f *findings) judgeRollout() {
 	if deadline <= 0 {
 		deadline = DefaultRolloutDeadline
 	}
-	pulled := f.clockPulls(d.Hash)
-	if _, _, pulls := f.pulling(); pulls && !stuck {
-		return // the clock stands
-	}
-	if !stuck && !f.reached(begun.Add(f.grace()+deadline+pulled)) {
+	if h := &f.history; !stuck && (!h.Pulling.IsZero() || !f.reached(begun.Add(f.grace()+deadline+h.Pulled))) {
 		return
 	}
 	f.add(manifest.Problem{Reason: RolloutStuck, Since: begun,
@@ -64,8 +60,10 @@ func (f *findings) settled(d *manifest.Definition) bool {
 		return false
 	}
 	_, completed := f.found(Completed)
-	// A pod that was not ready from its start on, and not only since then, was ready between.
-	lost := p.ready.status == corev1.ConditionFalse && p.ready.since.After(latest(p.started, p.seen).Add(exitLag)) && !p.started.IsZero()
+	// Of a pod that is seen for the first time: one that was not ready from its start on, and not only since then, was
+	// ready between.
+	lost := f.r.before(f.id).version == 0 && p.ready.status == corev1.ConditionFalse && !p.started.IsZero() &&
+		p.ready.since.After(latest(p.started, p.seen).Add(startGrace))
 	if p.ready.status != corev1.ConditionTrue && !lost && !completed && !f.doneInPart() {
 		return false
 	}

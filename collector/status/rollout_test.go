@@ -53,6 +53,14 @@ func TestRollouts(t *testing.T) {
 		s.then(time.Hour).is(web, NotReady)
 		s.counted(RolloutStuck, 1)
 	})
+	t.Run("a revision whose conditions come late", func(t *testing.T) {
+		s := tell(t, running())
+		p := s.replaced()
+		s.after(20 * time.Second)
+		ready(p, corev1.ConditionFalse, s.now)
+		s.then(0)
+		s.then(grace+DefaultRolloutDeadline).is(web, RolloutStuck)
+	})
 	t.Run("a pod that was ready before the exporter began to look", func(t *testing.T) {
 		s := running()
 		ready(s.pod("web"), corev1.ConditionFalse, noon.Add(-time.Minute))
@@ -165,6 +173,15 @@ func TestPulls(t *testing.T) {
 		s.waiting("web", "ErrImagePull", "not found")
 		s.then(time.Second).is(web, ImagePullFailed)
 		s.counted(ImagePullSlow, 1)
+	})
+	t.Run("the container may take its time after that", func(t *testing.T) {
+		s := creating(t)
+		s.then(10 * time.Minute)
+		s.sandboxes = slices.Clone(s.sandboxes)
+		s.sandboxes[0].Containers = []cri.Container{{ID: "c", Name: "c", State: cri.Created, Created: s.now}}
+		s.then(0).is(web, "")
+		s.then(startGrace-time.Second).is(web, "")
+		s.then(time.Second).is(web, NotReady)
 	})
 	t.Run("without a sandbox it is not the image", func(t *testing.T) {
 		s := creating(t)

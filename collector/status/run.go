@@ -189,7 +189,7 @@ func (f *findings) judgeReadiness() {
 		return // which is slow, or not yet worth a word
 	}
 	running := f.every(func(c *container) bool { return c.State == StateRunning })
-	begun := latest(p.started, p.seen)
+	begun := latest(p.started, p.seen, f.history.PulledUntil)
 	switch {
 	case running:
 		if !f.reached(latest(f.youngest(), p.readyBy()).Add(readyGrace)) {
@@ -207,6 +207,8 @@ func (f *findings) judgeReadiness() {
 		switch c := &f.containers[i]; {
 		case c.State == StateWaiting && c.Reason != "":
 			message += "; " + c.Name + ": " + c.Reason
+		case c.Kind == KindInit && c.State == StateRunning:
+			message += "; init container " + c.Name + " has not ended"
 		case c.State == StateRunning && !c.Ready:
 			message += f.probeSays(c, NotReady, p.ready.since)
 		}

@@ -143,7 +143,7 @@ func (f *findings) initProblem(c *container) (manifest.Problem, bool) {
 	if !c.exit.known || c.exit.code == 0 {
 		return p, false
 	}
-	if c.State == StateRunning {
+	if c.State == StateRunning || c.State == StateCreated {
 		old, ok := f.was(InitContainerFailed, c.field())
 		return old, ok && !f.outlived(c)
 	}
