@@ -25,6 +25,7 @@ INFO     := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION:v%=%) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) -X $(INFO).BuildDate=$(DATE)
 
 E2E_TIMEOUT  := 20m
+E2E_PACKAGES := ./...
 TEST_TIMEOUT := 10m
 
 .DEFAULT_GOAL := help
@@ -54,9 +55,13 @@ test: lint unit oracle bin/node ## What must pass: lint, unit tests with the rac
 unit: requirements $(PROMTOOL)
 	PROMTOOL=$(PROMTOOL) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 
-e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'.
+# What the tests keep, such as the kubelet's log and the reports that are printed in the end, is below bin/e2e.
+e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'; E2E_PACKAGES=./matrix.
 	@bin/node build
-	cd e2e && $(GO) test -timeout $(E2E_TIMEOUT) -p 1 $(E2E_FLAGS) ./...
+	@rm -rf bin/e2e && mkdir -p bin/e2e
+	@cd e2e && passed=true; \
+	$(GO) test -timeout $(E2E_TIMEOUT) -p 1 -artifacts -outputdir $(CURDIR)/bin/e2e $(E2E_FLAGS) $(E2E_PACKAGES) || passed=false; \
+	find $(CURDIR)/bin/e2e -name report.txt | sort | xargs -r cat; $$passed
 
 oracle: ## Compare our verdicts with those of the kubelet's own code, over thousands of documents. No root needed.
 	cd e2e/oracle && $(GO) test -timeout $(TEST_TIMEOUT) ./...

@@ -16,9 +16,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
@@ -54,10 +56,11 @@ func (p *play) rename(to string) {
 	p.base = p.expand(to)
 }
 
-// fromOther starts a pod from the other source.
-func (p *play) fromOther(definition string) {
+// fromOther starts a pod of that name from the other source.
+func (p *play) fromOther(name, definition string) {
 	p.Helper()
 	q := p.stage.play(p.row, map[string]string{file: http, http: file}[p.source])
+	q.called(p.expand(name))
 	q.T, q.dir, q.address = p.T, p.dir, p.address
 	p.Cleanup(q.clear)
 	cause := time.Now()
@@ -118,6 +121,18 @@ func (p *play) unkillable() (killable func()) {
 	}
 	p.Cleanup(killable)
 	return killable
+}
+
+// givenUp waits until the kubelet does not have the pod.
+func (p *play) givenUp() {
+	p.Helper()
+	await.Nil(p, "the kubelet gives it up", func(ctx context.Context) error {
+		all, err := p.node.Pods(ctx)
+		if err == nil && slices.ContainsFunc(all, func(q corev1.Pod) bool { return q.Name == p.pod }) {
+			err = errors.New("it has it")
+		}
+		return err
+	})
 }
 
 // sandbox returns the ID of the pod's sandbox that is ready.

@@ -24,6 +24,17 @@ func TestMatrix(t *testing.T) {
 	st.report(t)
 }
 
+// The same with a kubelet that logs text. What it reads from files it says more of in its log than of its list.
+func TestTextLog(t *testing.T) {
+	st := open(t, func(o *node.Options) { o.LogFormat = "text" })
+	st.control(t)
+	st.plays(t, pods, []string{file}, atOnce)
+	st.controlled(t, time.Time{})
+	st.counted(t)
+	st.happen(t, incidents, []string{file})
+	st.report(t)
+}
+
 // elsewhere are the reasons that no row finds, and why.
 var elsewhere = map[string]string{
 	"MirrorFailed":      "needs an API server: e2e/mirror",

@@ -1,11 +1,9 @@
 package matrix
 
 import (
-	"fmt"
 	"io"
 	nethttp "net/http"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
@@ -40,9 +38,9 @@ var incidents = []row{
 		mend:   func(p *play) { p.must(p.node.KubeletLog().Reopen()) },
 		reason: "LogUnavailable", words: "no such file"},
 	{story: "the log is rotated while a refusal goes on", name: "rotated", only: file,
-		prepare: func(p *play) { p.put(p.base, pod("containers: []")); p.says("ManifestRejected") },
-		act:     func(p *play) { p.must(p.node.KubeletLog().Rotate(".1")); p.quiet() },
-		reason:  "ManifestRejected", beside: true, words: "spec.containers: Required value", also: []string{"ManifestInvalid"}},
+		write:  pod("containers: []"),
+		mend:   func(p *play) { p.must(p.node.KubeletLog().Rotate(".1")); p.quiet(); p.put(p.base, pod(sleeps)) },
+		reason: "ManifestRejected", beside: true, words: "spec.containers: Required value", also: []string{"ManifestInvalid"}},
 	{story: "somebody else's certificate is shown to the kubelet", name: "certificate", only: theNode,
 		prepare: func(p *play) {
 			p.put("client.crt", p.read(p.node.ClientCertFile()))
@@ -188,7 +186,7 @@ func (p *play) read(path string) string {
 func (p *play) observe(flags ...string) {
 	p.Helper()
 	e, err := exporter.New(exporter.Options{
-		Binary: p.binary, StateDirectory: filepath.Join(p.dir, fmt.Sprint("state", len(flags))), Flags: append(p.flags(), flags...), Log: p.log(p.T, p.name+".log"),
+		Binary: p.binary, StateDirectory: p.TempDir(), Flags: append(p.flags(), flags...), Log: p.log(p.T, p.name+".log"),
 	})
 	p.must(err)
 	p.view = p.look(p.T, e)

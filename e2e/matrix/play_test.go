@@ -50,14 +50,21 @@ type score struct {
 }
 
 func (st *stage) play(r *row, source string) *play {
-	p := &play{stage: st, view: st.view, row: r, source: source, name: r.name + "-" + source, score: score{story: r.story, source: source, reason: r.reason}}
-	p.pod = p.name + "-" + st.node.Name()
-	p.id = "default/" + p.pod
-	p.base = cmp.Or(r.base, p.name+".yaml")
+	p := &play{stage: st, view: st.view, row: r, source: source, score: score{story: r.story, source: source, reason: r.reason}}
+	p.called(r.name + "-" + source)
+	p.base = cmp.Or(r.base, p.base)
 	if source == theNode {
 		p.id = "node"
 	}
 	return p
+}
+
+// called gives the pod a name.
+func (p *play) called(name string) {
+	p.name = name
+	p.pod = name + "-" + p.node.Name()
+	p.id = "default/" + p.pod
+	p.base = name + ".yaml"
 }
 
 // run plays it.

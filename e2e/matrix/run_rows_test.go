@@ -95,6 +95,16 @@ var drifts = []row{
 	{story: "the runtime cannot end a removed pod", name: "stuck", slow: true, gone: true,
 		before: pod(sleeps), act: func(p *play) { p.undo = p.unkillable(); p.remove(p.base) }, mend: func(p *play) { p.undo() },
 		reason: "TerminationStuck"},
+	{story: "a pod runs that the kubelet does not have, and nobody knows why", name: "orphan", slow: true, gone: true,
+		before: pod(sleeps),
+		act: func(p *play) {
+			p.undo = p.unkillable()
+			p.remove(p.base)
+			p.givenUp()
+			p.observe("--kubelet.log=")
+		},
+		mend:   func(p *play) { p.undo() },
+		reason: "Orphaned"},
 	{story: "a removed pod takes the time that it is given", name: "graceful", gone: true,
 		before: graceful("6"), act: func(p *play) { p.remove(p.base) }},
 	{story: "a file is renamed, and the kubelet restarts the pod", name: "renamed", only: file,

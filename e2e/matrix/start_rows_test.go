@@ -31,7 +31,7 @@ var admissions = []row{
 		write:  strings.Replace(pod("os: {name: windows}\n  "+sleeps), "hostNetwork: true", "hostNetwork: false", 1),
 		reason: "AdmissionRejected", detail: "PodOSNotSupported"},
 	{story: "a port of the host is that of a pod of the other source", name: "taken", only: file,
-		prepare: func(p *play) { p.fromOther(pod(port)) }, write: pod(port),
+		prepare: func(p *play) { p.fromOther("$NAME-other", pod(port)) }, write: pod(port),
 		reason: "AdmissionRejected", detail: "NodePorts", words: "free ports", also: []string{"HostPortConflict"}},
 }
 

@@ -30,6 +30,7 @@ type Registry struct {
 	server   *httptest.Server
 	files    map[string][]byte // of the archive: an OCI layout
 	manifest spec.Manifest
+	config   spec.Image
 
 	mu   sync.Mutex
 	held map[string]chan struct{} // by the name after slow/; closed by Release
@@ -71,11 +72,31 @@ func (r *Registry) find(name string) error {
 	for _, m := range index.Manifests {
 		for _, is := range m.Annotations {
 			if is == name {
-				return json.Unmarshal(r.files[path.Join(spec.ImageBlobsDir, m.Digest.Algorithm().String(), m.Digest.Encoded())], &r.manifest)
+				if err := json.Unmarshal(r.blob(m.Digest), &r.manifest); err != nil {
+					return err
+				}
+				return json.Unmarshal(r.blob(r.manifest.Config.Digest), &r.config)
 			}
 		}
 	}
 	return fmt.Errorf("no image %s", name)
+}
+
+func (r *Registry) blob(d digest.Digest) []byte {
+	return r.files[path.Join(spec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())]
+}
+
+// objects returns the manifest and the configuration of a name. They are its own, or whoever has one of the images
+// would take it for all others.
+func (r *Registry) objects(name string) (manifest, config []byte, err error) {
+	c, m := r.config, r.manifest
+	c.Author = name
+	if config, err = json.Marshal(c); err != nil {
+		return nil, nil, err
+	}
+	m.Config.Digest, m.Config.Size = digest.FromBytes(config), int64(len(config))
+	manifest, err = json.Marshal(m)
+	return manifest, config, err
 }
 
 // Address returns host and port: the beginning of the images' names.
@@ -111,34 +132,37 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch how, _, _ := strings.Cut(name, "/"); {
 	case how == "private":
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return
 	case how == "broken":
 		refuse(w, http.StatusInternalServerError, "UNKNOWN", "unknown error")
+		return
 	case how != "good" && how != "slow":
 		refuse(w, http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry")
-	case manifest:
-		r.answerManifest(w, req, name)
-	default:
-		algorithm, hash, _ := strings.Cut(reference, ":")
-		content, ok := r.files[path.Join(spec.ImageBlobsDir, algorithm, hash)]
-		if !ok {
-			refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
-			return
-		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-		w.Write(content)
-	}
-}
-
-// answerManifest answers with a manifest of the name's own, or whoever has one of the images would not ask for it.
-func (r *Registry) answerManifest(w http.ResponseWriter, req *http.Request, name string) {
-	m := r.manifest
-	m.Annotations = map[string]string{spec.AnnotationTitle: name}
-	content, err := json.Marshal(m)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", spec.MediaTypeImageManifest)
+	m, config, err := r.objects(name)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "UNKNOWN", err.Error())
+		return
+	}
+	if manifest {
+		w.Header().Set("Content-Type", spec.MediaTypeImageManifest)
+		r.answer(w, req, name, m)
+		return
+	}
+	content := config
+	if wanted := digest.Digest(reference); wanted != digest.FromBytes(config) {
+		content = r.blob(wanted)
+	}
+	if content == nil {
+		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
+		return
+	}
+	r.answer(w, req, name, content)
+}
+
+// answer sends an object of an image.
+func (r *Registry) answer(w http.ResponseWriter, req *http.Request, name string, content []byte) {
 	w.Header().Set("Docker-Content-Digest", digest.FromBytes(content).String())
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	if req.Method == http.MethodHead {
