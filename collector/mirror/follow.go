@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"time"
 
@@ -164,8 +165,16 @@ func (c *Client) watch(ctx context.Context, pods metadata.ResourceInterface, ver
 	return version, nil
 }
 
-// refused tells an API server that does not authorize from one that does not answer.
+// refused tells an API server that does not authorize from one that does not answer. Of a question that got none it
+// leaves out what was asked: that differs each time.
 func refused(err error) error {
+	if unanswered, ok := errors.AsType[*url.Error](err); ok {
+		host := "the API server"
+		if u, parseErr := url.Parse(unanswered.URL); parseErr == nil {
+			host = u.Host
+		}
+		return fmt.Errorf("%s: %w", host, unanswered.Err)
+	}
 	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}

@@ -21,13 +21,12 @@ const (
 	mirrorRefusals = 1024
 )
 
-// The details of MirrorStale, and one of MirrorFailed.
+// The details of MirrorStale.
 const (
 	mirrorOtherRevision = "OtherRevision"
 	mirrorTerminating   = "Terminating"
 	mirrorEdited        = "Edited"
 	mirrorLeftover      = "Leftover"
-	mirrorUnreachable   = "Unreachable"
 )
 
 // mirrorRefusal is what the kubelet's log says of a mirror pod that it cannot make or delete, again and again since
@@ -68,7 +67,9 @@ func (r *round) hearMirror(e kubeletlog.Event, at time.Time) {
 	m, key := &r.next.mirrors, joinName(e.Namespace, e.Pod)
 	next := mirrorRefusal{First: at, Last: at, Message: clip(e.Message)}
 	if old := m.refusals[key]; old != nil {
-		if at.Sub(old.Last) <= mirrorPatience && mirrorDetail(old.Message) == mirrorDetail(next.Message) {
+		before, _ := mirrorDetail(old.Message)
+		now, _ := mirrorDetail(next.Message)
+		if at.Sub(old.Last) <= mirrorPatience && before == now {
 			next.First = earliest(old.First, at)
 		}
 		if at.Before(old.Last) {
@@ -97,22 +98,31 @@ func (r *round) mirrors() {
 	}
 	for key, refusal := range m.refusals {
 		if r.silentSince(refusal.Last) {
-			m.refusals = maps.Clone(m.refusals)
-			delete(m.refusals, key)
-			r.next.changes++
+			r.mendMirror(key)
 		}
 	}
-	r.world.unregistered = m.refusals[""]
-	if !r.world.mirror.fresh() {
-		return // it learns nothing
+	if r.world.mirror.fresh() {
+		r.compareMirrors()
 	}
+	r.world.unregistered = m.refusals[""]
+}
+
+// compareMirrors dates what the API server lacks of the kubelet's pods, and the kubelet of the API server's.
+func (r *round) compareMirrors() {
+	m := &r.next.mirrors
 	has := make(map[string]bool, len(r.next.pods))
 	missing := map[string]time.Time{}
 	for _, p := range r.next.pods {
 		key := joinName(p.namespace, p.name)
 		has[key] = true
-		if m.byName[key] == nil {
+		switch seen := m.byName[key]; {
+		case seen == nil:
 			missing[key] = earliest(m.missing[key], r.now)
+		case m.refusals[key] != nil && seen.StaticUID == p.uid && seen.Deleting.IsZero():
+			r.mendMirror(key)
+		}
+		if node, seen := m.refusals[""], m.byName[key]; node != nil && seen != nil && seen.Created.After(node.Last) {
+			r.mendMirror("")
 		}
 	}
 	m.missing = missing
@@ -126,6 +136,14 @@ func (r *round) mirrors() {
 		}
 	}
 	m.leftover = leftover
+}
+
+// mendMirror forgets what the kubelet said of a mirror pod.
+func (r *round) mendMirror(key string) {
+	m := &r.next.mirrors
+	m.refusals = maps.Clone(m.refusals)
+	delete(m.refusals, key)
+	r.next.changes++
 }
 
 // silentSince reports whether the kubelet would have said again by now what it said last of a mirror pod.
@@ -189,8 +207,8 @@ func (f *findings) mirrored() bool {
 	return m != nil && f.uid != "" && m.StaticUID == f.uid && m.Deleting.IsZero()
 }
 
-// mirrorRefused is what the kubelet says of the mirror of this revision. That the API server does not answer is no
-// news while it comes and goes.
+// mirrorRefused is what the kubelet says of the mirror of this revision. What may pass by itself is no news while it comes
+// and goes.
 func (f *findings) mirrorRefused() (manifest.Problem, bool) {
 	said := f.mirror.refusal
 	if said == nil {
@@ -199,8 +217,8 @@ func (f *findings) mirrorRefused() (manifest.Problem, bool) {
 	if p := f.pod(); p != nil && p.seen.After(said.Last) {
 		return manifest.Problem{}, false // of a revision before
 	}
-	p := manifest.Problem{Reason: MirrorFailed, Detail: mirrorDetail(said.Message), Message: said.Message, Since: said.First}
-	return p, p.Detail != mirrorUnreachable || said.lasting()
+	detail, passes := mirrorDetail(said.Message)
+	return manifest.Problem{Reason: MirrorFailed, Detail: detail, Message: said.Message, Since: said.First}, !passes || said.lasting()
 }
 
 // lasting reports whether the kubelet said it more than once or twice.
@@ -283,33 +301,37 @@ func (r *round) mirrorProblems() []manifest.Problem {
 	return problems
 }
 
-// mirrorDetail finds in the words of the API server, or of the kubelet's client, what refused the mirror pod.
-func mirrorDetail(message string) string {
+// mirrorDetail finds in the words of the API server, or of the kubelet's client, what refused the mirror pod, and whether
+// that may pass by itself.
+func mirrorDetail(message string) (detail string, passes bool) {
 	for _, d := range mirrorDetails {
 		for _, words := range d.words {
 			if strings.Contains(message, words) {
-				return d.detail
+				return d.detail, d.passes
 			}
 		}
 	}
-	return ""
+	return "", false
 }
 
 // mirrorDetails in the order in which they are looked for: a webhook may say anything.
 var mirrorDetails = [...]struct {
 	detail string
+	passes bool
 	words  []string
 }{
-	{"Webhook", []string{"admission webhook ", "failed calling webhook "}},
-	{"AdmissionPolicy", []string{"ValidatingAdmissionPolicy ", "MutatingAdmissionPolicy "}},
-	{"PodSecurity", []string{"violates PodSecurity "}},
-	{"Quota", []string{"exceeded quota: ", "failed quota: ", "status unknown for quota: "}},
-	{"LimitRange", []string{" usage per Container is ", " usage per Pod is ", "limit to request ratio per "}},
-	{"Priority", []string{"no PriorityClass with name ", "the integer value of priority ", "string value of preemptionPolicy "}},
-	{"NamespaceTerminating", []string{"because it is being terminated"}},
-	{"NamespaceMissing", []string{"namespaces \""}},
-	{"NodeMissing", []string{"failed to get node UID: "}},
-	{mirrorUnreachable, []string{"connection refused", "no route to host", "i/o timeout", "TLS handshake timeout", "connection reset by peer",
+	{"Webhook", false, []string{"admission webhook ", "failed calling webhook "}},
+	{"AdmissionPolicy", false, []string{"ValidatingAdmissionPolicy ", "MutatingAdmissionPolicy "}},
+	{"PodSecurity", false, []string{"violates PodSecurity "}},
+	{"Quota", false, []string{"exceeded quota: ", "failed quota: ", "status unknown for quota: "}},
+	{"LimitRange", false, []string{" usage per Container is ", " usage per Pod is ", "limit to request ratio per "}},
+	{"Priority", false, []string{"no PriorityClass with name ", "the integer value of priority ", "string value of preemptionPolicy "}},
+	{"NamespaceTerminating", false, []string{"because it is being terminated"}},
+	{"NamespaceMissing", false, []string{"namespaces \""}},
+	{"Unauthorized", false, []string{"Unauthorized", " cannot create resource ", " cannot delete resource "}},
+	// A kubelet that starts, or whose API server was away, has not seen yet what it made itself.
+	{"NameTaken", true, []string{"\" already exists"}},
+	{"NodeMissing", true, []string{"failed to get node UID: "}},
+	{"Unreachable", true, []string{"connection refused", "no route to host", "i/o timeout", "TLS handshake timeout", "connection reset by peer",
 		"no such host", "unexpected EOF", ": EOF", "context deadline exceeded", "http2: ", "Client.Timeout exceeded", "the server is currently unable", "etcdserver: "}},
-	{"Unauthorized", []string{"Unauthorized", " cannot create resource ", " cannot delete resource "}},
 }

@@ -267,9 +267,11 @@ func TestMirrorFailedUntilSeen(t *testing.T) {
 	s.shows(s.mirrorOf("web"))
 	st.then(time.Second).want(web, True, "")
 
-	// The kubelet falls silent, and there is none all the same.
+	// It is gone, for whatever reason: the refusal of before is no more, and the kubelet falls silent.
 	s.shows()
-	st.then(time.Second).want(web, False, "MirrorFailed", "MirrorFailed/NamespaceMissing")
+	st.then(time.Second).want(web, False, notYetMirrored)
+	s.fails("web", "no")
+	st.then(time.Second).want(web, False, "MirrorFailed", "MirrorFailed")
 	st.then(mirrorPatience+time.Second).want(web, False, "MirrorMissing", "MirrorMissing")
 }
 
@@ -282,6 +284,17 @@ func TestMirrorFailedIsOfARevision(t *testing.T) {
 	st.after(time.Second)
 	st.pod("web").Annotations[annotationSeen] = st.now.Format(time.RFC3339Nano)
 	st.then(time.Second).want(web, "", "")
+}
+
+// A kubelet that starts, or whose API server does, makes mirrors that it does not know it has made.
+func TestMirrorThatIsThere(t *testing.T) {
+	st := tell(t, running())
+	for range 2 {
+		st.fails("web", `pods "web-node1" already exists`)
+		st.then(mirrorPatience-30*time.Second).want(web, "", "")
+	}
+	st.fails("web", `pods "web-node1" already exists`) // somebody else's pod
+	st.then(time.Second).want(web, "", "", "MirrorFailed/NameTaken")
 }
 
 // An API server that comes and goes is nobody's refusal: only one that stays away is.
@@ -321,6 +334,18 @@ func TestNodeUnregistered(t *testing.T) {
 	}
 	st.then(mirrorPatience).want(NodeID, "", "", "NodeUnregistered")
 	st.then(time.Second).want(NodeID, "", "")
+
+	// A mirror that was made since proves that it is there.
+	for range 3 {
+		st.fails("", `node "node1" not found`)
+		st.then(time.Minute)
+	}
+	st.shows(st.mirrorOf("web"))
+	st.then(0).want(NodeID, "", "", "NodeUnregistered")
+	made := st.mirrorOf("web")
+	made.Created = st.now
+	st.shows(made)
+	st.then(0).want(NodeID, "", "")
 }
 
 func TestMirrorUnavailable(t *testing.T) {
@@ -390,12 +415,13 @@ func TestMirrorDetail(t *testing.T) {
 		`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`:                                                                                                 "AdmissionPolicy",
 		`admission webhook "hook.example.test" denied the request: violates PodSecurity "x"`:                                                                                                       "Webhook",
 		`Internal error occurred: failed calling webhook "hook.example.test": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=10s": dial tcp 127.0.0.1:1: connect: connection refused`: "Webhook",
-		`failed to get node UID: node "node1" not found`:                                                                                                                                           "NodeMissing",
-		`Post "https://127.0.0.1:6443/api/v1/namespaces/default/pods": dial tcp 127.0.0.1:6443: connect: connection refused`:                                                                       "Unreachable",
-		`pods is forbidden: User "system:node:a" cannot create resource "pods" in API group "" in the namespace "default"`:                                                                         "Unauthorized",
-		`Pod "x" is invalid: spec.containers[0].image: Required value`:                                                                                                                             "",
+		`pods "x" already exists`:                        "NameTaken",
+		`failed to get node UID: node "node1" not found`: "NodeMissing",
+		`Post "https://127.0.0.1:6443/api/v1/namespaces/default/pods": dial tcp 127.0.0.1:6443: connect: connection refused`: "Unreachable",
+		`pods is forbidden: User "system:node:a" cannot create resource "pods" in API group "" in the namespace "default"`:   "Unauthorized",
+		`Pod "x" is invalid: spec.containers[0].image: Required value`:                                                       "",
 	} {
-		if have := mirrorDetail(message); have != want {
+		if have, _ := mirrorDetail(message); have != want {
 			t.Errorf("%s: %q, want %q", message, have, want)
 		}
 	}
