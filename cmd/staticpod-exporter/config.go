@@ -86,7 +86,9 @@ type CRIConfig struct {
 
 // MirrorConfig says how to see mirror pods.
 type MirrorConfig struct {
-	// Kubeconfig of an API server to compare static pods with their mirror pods there. Optional.
+	// Kubeconfig is the absolute path of one for the API server, to compare static pods with their mirror pods
+	// there; the kubelet's own (/etc/kubernetes/kubelet.conf) will do. Read again whenever a connection is made.
+	// Optional: nothing else depends on it.
 	Kubeconfig string `mapstructure:"kubeconfig"`
 }
 
