@@ -25,11 +25,12 @@ INFO     := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION:v%=%) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) -X $(INFO).BuildDate=$(DATE)
 
 E2E_TIMEOUT  := 20m
-E2E_PACKAGES := ./...
+E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
+SOAK         := 10m
 TEST_TIMEOUT := 10m
 
 .DEFAULT_GOAL := help
-.PHONY: build run node test unit e2e oracle bench lint golden clean help requirements
+.PHONY: build run node test unit e2e soak older oracle bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -62,6 +63,15 @@ e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for g
 	@cd e2e && passed=true; \
 	$(GO) test -timeout $(E2E_TIMEOUT) -p 1 -artifacts -outputdir $(CURDIR)/bin/e2e $(E2E_FLAGS) $(E2E_PACKAGES) || passed=false; \
 	find $(CURDIR)/bin/e2e -name report.txt | sort | xargs -r cat; $$passed
+
+soak: bin/node ## Have fifty healthy pods run for SOAK, 10m by default: nothing may be said of them that is not so. Needs root.
+	@bin/node build
+	cd e2e && $(GO) test -count 1 -timeout 60m ./soak -duration $(SOAK)
+
+older: export STATICPOD_NODE_KUBELET := kubelet134
+older: bin/node ## Run the tests on a real node with a kubelet three minor releases older, which has no Pods API. Needs root.
+	@bin/node build
+	cd e2e && $(GO) test -count 1 -timeout 60m -p 1 $(E2E_FLAGS) ./node ./observing ./serving ./matrix
 
 oracle: ## Compare our verdicts with those of the kubelet's own code, over thousands of documents. No root needed.
 	cd e2e/oracle && $(GO) test -timeout $(TEST_TIMEOUT) ./...
