@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,14 @@ func TestMirrors(t *testing.T) {
 		node := &input[kubelet.View]{answer: says(&kubelet.View{Version: "1"})}
 		c := New(Options{Kubelet: node, Mirrors: api})
 		ctx, cancel := context.WithCancel(t.Context())
+		var seen atomic.Pointer[Observation]
 		var last *Observation
 		ended := make(chan error)
-		go func() { ended <- c.Run(ctx, func(o *Observation) { last = o }) }()
+		go func() { ended <- c.Run(ctx, func(o *Observation) { seen.Store(o) }) }()
 		pass := func(d time.Duration) InputState {
 			time.Sleep(d)
 			synctest.Wait()
+			last = seen.Load()
 			return last.Input(InputMirror)
 		}
 
