@@ -1,9 +1,10 @@
-// Package kubeletlog follows the kubelet's log over rotation, truncation and restarts, and turns the lines
-// about static pods into typed events.
+// Package kubeletlog follows the kubelet's log, wherever it is, over rotation, truncation, reconnects and
+// restarts, and turns the lines about static pods into typed events.
 //
-// Bytes flow one way: a tail finds and reads the file, an assembler cuts its blocks into records and keeps
+// Bytes flow one way: a transport brings them (a tail from a file, a journal from journalctl, streams and
+// datagrams from the network, an input from standard input), an assembler cuts them into records and keeps
 // those that may matter, Parse makes an Event of a record, and the Follower holds the events until they are
-// drained. Only the tail knows that the log is a file, and only Parse knows what a record looks like.
+// drained. Only the transport knows where the log is, and only Parse knows what a record looks like.
 //
 // A record is known by its message alone, never by its file:line or severity: those change between
 // releases of the kubelet. Credentials, the received manifests that the kubelet quotes and the commands of

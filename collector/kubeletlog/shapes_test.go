@@ -358,6 +358,25 @@ func FuzzContainer(f *testing.F) {
 	})
 }
 
+// What Talos ships says what the kubelet logged.
+func FuzzTalos(f *testing.F) {
+	f.Add("/m/a.yaml", "invalid pod: [spec.containers: Required value]", "web", "default")
+	f.Add("", "two\nlines: \"quoted\" <html> \u2028", "", "")
+	f.Fuzz(func(t *testing.T, path, err, pod, namespace string) {
+		for _, msg := range []string{"Could not process manifest file", "Failed to read pods from URL", "Error syncing pod, skipping", "Failed creating a mirror pod", "Adding static pod path"} {
+			line, failed := json.Marshal(map[string]any{"ts": 1795358307064.5, "msg": msg, "path": path, "err": err, "pod": map[string]string{"name": pod, "namespace": namespace}, "podUID": "1"})
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			own, ok := Parse(line, readAt)
+			sent, again := Parse([]byte(strings.TrimSuffix(shipped(t, string(line)), "\n")), readAt)
+			if d := cmp.Diff(timeless([]Event{own}), timeless([]Event{sent})); ok && (!again || d != "") {
+				t.Fatalf("%s: %t (-file +Talos):\n%s", line, again, d)
+			}
+		}
+	})
+}
+
 func FuzzExport(f *testing.F) {
 	number := 0
 	f.Add([]byte(exported(&number, "one", 2) + exported(&number, "two\nlines", 100)))
