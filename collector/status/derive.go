@@ -26,6 +26,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r.survey()
 	r.fetch()
 	r.hear()
+	r.expire()
 	r.predict()
 	r.acceptURL()
 	r.indexFiles()

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 )
 
 // probeFacts is what a container's own probes let it take. It is comparable.
@@ -13,9 +15,6 @@ type probeFacts struct {
 
 	started bool      // the startup probe has succeeded, or there is none
 	since   time.Time // when that was first seen; zero when it always was so
-	// expired is when the attempt before ended for taking longer to start than the startup probe allows; zero when
-	// it did not, or this one has started.
-	expired time.Time
 }
 
 // probe is zero when there is none.
@@ -64,7 +63,7 @@ func newProbeFacts(c *corev1.Container, s *corev1.ContainerStatus) probeFacts {
 
 func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
 
-// follow tells from the facts before what these do not: when startup probes succeeded, and which never did.
+// follow tells from the facts before what these do not: when startup probes succeeded.
 func (f *podFacts) follow(before *podFacts, now time.Time) {
 	for i := range f.containers {
 		c := &f.containers[i]
@@ -79,12 +78,41 @@ func (f *podFacts) follow(before *podFacts, now time.Time) {
 			c.probes.since = b.probes.since
 		case c.probes.started:
 			c.probes.since = now
-		case c.exit.known && c.exit.ended.After(b.exit.ended) && !b.probes.started && b.state == StateRunning:
-			if p := c.probes.startup; c.exit.ended.Sub(c.exit.started) >= p.patience()-p.period { // the first probe comes at once
-				c.probes.expired = c.exit.ended
-			}
-		default:
-			c.probes.expired = b.probes.expired
+		}
+	}
+}
+
+// expired finds a container that ended after all the time that its startup probe allows, without having started.
+func (f *podFacts) expired(before *podFacts) (c *containerFacts, ok bool) {
+	for i := range f.containers {
+		c := &f.containers[i]
+		j := slices.IndexFunc(before.containers, func(b containerFacts) bool { return b.name == c.name })
+		if j < 0 || !c.exit.known {
+			continue
+		}
+		b, p := &before.containers[j], c.probes.startup
+		waited := b.state == StateRunning && !b.probes.started && p.failures > 0
+		// The first probe comes at once.
+		if waited && c.exit.ended.After(b.exit.ended) && c.exit.ended.Sub(c.exit.started) >= p.patience()-p.period {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+// expire takes note of startup probes that never succeeded, which the kubelet's log says at verbosity 1 only.
+func (r *round) expire() {
+	if r.next.view == r.prev.memory.view {
+		return
+	}
+	for _, before := range r.prev.memory.pods {
+		p := r.next.podByKey[podKey{before.uid, before.namespace, before.name}]
+		if p == nil || p == before {
+			continue
+		}
+		if c, ok := p.expired(before); ok && !r.next.words[p.uid].has(StartupFailing, c.name) {
+			about := kubeletlog.Event{UID: p.uid, Namespace: p.namespace, Pod: p.name, At: c.exit.ended}
+			r.word(about, func(w *podWords) { w.probeKills(StartupFailing, c.name, c.exit.ended) })
 		}
 	}
 }

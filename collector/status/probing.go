@@ -1,7 +1,6 @@
 package status
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -24,27 +23,30 @@ func (f *findings) judgeProbes(c *container) {
 	}
 }
 
-// probeProblem is by the log, and for startup probes by the kubelet's status alone too.
-func (f *findings) probeProblem(c *container, reason manifest.Reason, kind string) (manifest.Problem, bool) {
+// probeProblem is what is known of a probe that the kubelet had to act on.
+func (f *findings) probeProblem(c *container, reason manifest.Reason, kind string) (p manifest.Problem, ok bool) {
 	limits := c.probes.of(kind)
-	if w, ok := f.words.find(reason, c.Name); ok && limits.failures > 0 && !w.Killed.IsZero() {
+	w, ok := f.words.find(reason, c.Name)
+	if !ok || limits.failures == 0 || w.Killed.IsZero() {
+		return p, false
+	}
+	// It is about this attempt, or the one before.
+	this := w.Killed.After(c.StartedAt) && !c.StartedAt.IsZero()
+	if !this && !(c.exit.known && !w.Killed.Before(c.exit.started)) {
+		return p, false
+	}
+	if c.State == StateRunning {
 		// The next attempt is given the time in which it would have failed too.
-		again := latest(w.Killed, c.StartedAt).Add(limits.patience() + outlives)
-		// It is about this attempt, or the one before.
-		of := !w.Killed.Before(c.StartedAt) && !c.StartedAt.IsZero() || c.exit.known && !w.Killed.Before(c.exit.started)
-		if of && (c.State != StateRunning || f.lastsUntil(again)) {
-			message := "the " + strings.ToLower(kind) + " probe of container " + c.Name + " fails, for which the kubelet restarts it"
-			if w.Message != "" {
-				message += ": " + w.Message
-			}
-			return manifest.Problem{Message: message, Since: w.First}, true
+		succeeded := reason == StartupFailing && !this && c.probes.started
+		if succeeded || !f.lastsUntil(latest(w.Killed, c.StartedAt).Add(limits.patience()+outlives)) {
+			return p, false
 		}
 	}
-	if at := c.probes.expired; reason == StartupFailing && !at.IsZero() {
-		message := fmt.Sprintf("container %s ended without its startup probe having succeeded in the %s that it allows", c.Name, limits.patience())
-		return manifest.Problem{Message: message, Since: at}, true
+	message := "the " + strings.ToLower(kind) + " probe of container " + c.Name + " fails, for which the kubelet restarts it"
+	if w.Message != "" {
+		message += ": " + w.Message
 	}
-	return manifest.Problem{}, false
+	return manifest.Problem{Message: message, Since: w.First}, true
 }
 
 // endedForProbe reports whether the kubelet ended a container for a probe: that is the problem, not the exit.

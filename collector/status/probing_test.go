@@ -146,7 +146,7 @@ func TestStartup(t *testing.T) {
 		s.then(25*time.Second).is(web, "")
 		s.restarted(s.now)
 		st := s.then(time.Second).is(web, StartupFailing)
-		if !st.Spec.Since.Equal(s.now.Add(-time.Second)) || !strings.Contains(st.Spec.Message, "35s") {
+		if !st.Spec.Since.Equal(s.now.Add(-time.Second)) || !strings.Contains(st.Spec.Message, "startup probe of container c fails") {
 			t.Errorf("since %s: %s", st.Spec.Since, st.Spec.Message)
 		}
 		s.then(20*time.Second).is(web, StartupFailing)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,12 @@ func (f *fate) container() {
 		status.LastTerminationState.Terminated = terminated(f.IntN(3), f.one("Error", "OOMKilled", "StartError"), s.now.Add(-time.Minute))
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	if f.chance(30) {
+		probe := &corev1.Probe{PeriodSeconds: int32(f.IntN(20)), FailureThreshold: int32(1 + f.IntN(3)), SuccessThreshold: 1}
+		c := &pod.Spec.Containers[0]
+		c.StartupProbe, c.LivenessProbe = probe, probe
+		pod.Status.ContainerStatuses[0].Started = new(f.chance(50))
+	}
 	if f.chance(50) {
 		pod.Status.Phase = corev1.PodPhase(f.one("Pending", "Running", "Failed", "Succeeded"))
 		pod.Spec.RestartPolicy = corev1.RestartPolicy(f.one("Always", "OnFailure", "Never"))
@@ -174,7 +181,8 @@ func (f *fate) container() {
 func (f *fate) line() {
 	s := f.s
 	e := kubeletlog.Event{Message: f.one("network is not ready: x", "unmounted volumes=[s]", "other"), At: s.now.Add(-time.Duration(f.IntN(60)) * time.Second)}
-	e.Kind = kubeletlog.Kind(f.one("ManifestRefused", "URLRefused", "URLRead", "AdmissionDenied", "SyncFailed", "VolumeFailed", "KubeletStarted"))
+	e.Kind = kubeletlog.Kind(f.one("ManifestRefused", "URLRefused", "URLRead", "AdmissionDenied", "SyncFailed", "VolumeFailed", "KubeletStarted",
+		"ProbeFailed", "ProbeKills", "PullBegun", "PullEnded", "KillFailed", "NameDuplicate", "PriorityIncomplete"))
 	switch e.Kind {
 	case kubeletlog.ManifestRefused:
 		e.Path = fmt.Sprintf("/host/p%d.yaml", f.IntN(f.n+1))
@@ -183,9 +191,16 @@ func (f *fate) line() {
 			e.UID = string(s.pods[f.IntN(len(s.pods))].UID)
 		}
 		if f.chance(50) {
-			e.Failures = []kubeletlog.Failure{{Action: "StartContainer", Target: "c", Reason: f.one("ErrImagePull", "CrashLoopBackOff", "RunContainerError"), Message: "m"}}
+			e.Failures = []kubeletlog.Failure{{Action: "StartContainer", Target: "c", Reason: f.one("ErrImagePull", "CrashLoopBackOff", "RunContainerError", "PostStartHookError", "KillContainerError", "RemoveContainerError"), Message: "m"}}
 		}
 		e.Reason = "NodePorts"
+	case kubeletlog.ProbeFailed, kubeletlog.ProbeKills, kubeletlog.PullBegun, kubeletlog.PullEnded, kubeletlog.KillFailed,
+		kubeletlog.NameDuplicate, kubeletlog.PriorityIncomplete:
+		if len(s.pods) > 0 {
+			p := s.pods[f.IntN(len(s.pods))]
+			e.Namespace, e.Pod, e.Container = p.Namespace, p.Name, "c"
+		}
+		e.Reason = f.one("Liveness", "Startup", "Readiness", "http")
 	}
 	s.say(e)
 }
@@ -264,6 +279,88 @@ func TestDeriveIsPure(t *testing.T) {
 				t.Fatalf("seed %d, step %d: the observation was changed", seed, step)
 			}
 			sound(t, next)
+			prev = next
+		}
+	}
+}
+
+// reborn is what another process makes of what this one saved.
+func reborn(t testing.TB, s *Snapshot) *Snapshot {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "status.json")
+	old, next := NewTracker(Limits{}), NewTracker(Limits{})
+	old.latest.Store(s)
+	if err := old.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Restore(path); err != nil {
+		t.Fatal(err)
+	}
+	return next.restored
+}
+
+// onsets counts what began from one Snapshot to the next.
+func onsets(before, after map[manifest.Reason]uint64) map[manifest.Reason]uint64 {
+	n := map[manifest.Reason]uint64{}
+	for reason, count := range after {
+		if count > before[reason] {
+			n[reason] = count - before[reason]
+		}
+	}
+	return n
+}
+
+// fresh are the problems of a Snapshot that the one before does not have: of the same pod, or of another incarnation.
+func fresh(before, after *Snapshot) map[manifest.Reason]uint64 {
+	codes, n := newCodes(), map[manifest.Reason]uint64{}
+	for _, st := range after.Statuses {
+		i := slices.IndexFunc(before.Statuses, func(old *StaticPodStatus) bool { return old.Metadata.ID == st.Metadata.ID })
+		for _, p := range st.Spec.Problems {
+			stage := codes[p.Reason].Stage
+			ofPod := stage == StageAdmission || stage == StageStart || stage == StageRun
+			known := i >= 0 && slices.ContainsFunc(before.Statuses[i].Spec.Problems, func(q manifest.Problem) bool {
+				return q.Same(p) || ofPod && q.Reason == p.Reason && q.Field == p.Field
+			})
+			if another := i >= 0 && ofPod && st.Spec.Pod.UID != "" && before.Statuses[i].Spec.Pod.UID != "" && before.Statuses[i].Spec.Pod.UID != st.Spec.Pod.UID; !known || another {
+				n[p.Reason]++
+			}
+		}
+	}
+	return n
+}
+
+// TestEachOnsetCountsOnce tells random stories and asks of every step: what the log repeats is no onset, and neither is
+// what another process finds that this one knew.
+func TestEachOnsetCountsOnce(t *testing.T) {
+	for seed := range uint64(30) {
+		f := &fate{Rand: rand.New(rand.NewPCG(seed, 11)), s: running()}
+		f.s.serving = seed%3 != 0
+		prev := Derive(nil, f.s.look())
+		var told []string
+		for step := range 40 {
+			for range f.IntN(3) {
+				told = append(told, f.strike())
+			}
+			f.s.after(time.Duration(f.IntN(45000)) * time.Millisecond)
+			o := f.s.look()
+			next := Derive(prev, o)
+			where := fmt.Sprintf("seed %d, step %d (%s)", seed, step, strings.Join(told, " "))
+
+			again := *o
+			again.At = o.At.Add(time.Millisecond)
+			quiet := again
+			quiet.Log = nil
+			if diff := cmp.Diff(onsets(next.ProblemsTotal, Derive(next, &quiet).ProblemsTotal), onsets(next.ProblemsTotal, Derive(next, &again).ProblemsTotal)); diff != "" {
+				t.Fatalf("%s: lines that are read again are onsets\n%s", where, diff)
+			}
+
+			other := Derive(reborn(t, prev), o)
+			if diff := cmp.Diff(fresh(prev, other), onsets(nil, other.ProblemsTotal)); diff != "" {
+				t.Fatalf("%s: another process counts what this one knew, or does not what is new (-new +counted)\n%s", where, diff)
+			}
+			if diff := cmp.Diff(fresh(prev, next), onsets(prev.ProblemsTotal, next.ProblemsTotal)); diff != "" {
+				t.Fatalf("%s: counted is not what is new (-new +counted)\n%s", where, diff)
+			}
 			prev = next
 		}
 	}

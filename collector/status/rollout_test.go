@@ -55,9 +55,10 @@ func TestRollouts(t *testing.T) {
 	})
 	t.Run("a revision whose conditions come late", func(t *testing.T) {
 		s := tell(t, running())
-		p := s.replaced()
-		s.after(20 * time.Second)
-		ready(p, corev1.ConditionFalse, s.now)
+		s.replaced()
+		s.then(20 * time.Second)
+		s.after(startGrace)
+		ready(s.pod("web"), corev1.ConditionFalse, s.now)
 		s.then(0)
 		s.then(grace+DefaultRolloutDeadline).is(web, RolloutStuck)
 	})
@@ -125,6 +126,24 @@ func TestRollouts(t *testing.T) {
 			t.Errorf("problems: %v", have)
 		}
 		if have := reasons(find(t, s.then(time.Second).last, web)); len(have) != 2 {
+			t.Errorf("problems: %v", have)
+		}
+	})
+	t.Run("a pull that the kubelet's absence interrupts counts once", func(t *testing.T) {
+		s := tell(t, running())
+		s.replaced()
+		s.waiting("web", "ContainerCreating", "").ContainerID = ""
+		ready(s.pods[0], corev1.ConditionFalse, noon)
+		s.then(10 * time.Minute)
+		s.down(collector.InputRuntime, s.now, "gone")
+		s.then(0)
+		s.up(collector.InputRuntime, s.now)
+		s.then(time.Second)
+		s.waiting("web", "CreateContainerError", "no command specified")
+		ready(s.pods[0], corev1.ConditionFalse, noon)
+		s.then(0)
+		s.then(grace + DefaultRolloutDeadline)
+		if have := reasons(find(t, s.last, web)); len(have) != 2 {
 			t.Errorf("problems: %v", have)
 		}
 	})
@@ -290,7 +309,8 @@ func TestRecreations(t *testing.T) {
 		d := *s.definition("web")
 		d.UID, d.Hash = s.pods[0].UID, digestOf("edited")
 		s.definitions[0] = &d
-		s.then(time.Hour)
+		s.then(time.Second)
+		s.then(recreationGrace)
 		s.counted(UnplannedRecreation, 0)
 	})
 	t.Run("nor a definition that was removed and is back", func(t *testing.T) {
