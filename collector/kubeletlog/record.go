@@ -86,10 +86,12 @@ func (a *assembler) take(n int) {
 		line := data[:end]
 		data = data[end+1:]
 		a.lines++
-		if end > 0 && line[0] <= '9' || a.part.open { // no first line of the kubelet's own begins like that
+		if a.joining || a.part.open || end > 0 && line[0] <= '9' { // no first line of the kubelet's own begins like that
 			a.wrapped(line)
+		} else if c := classify(line); c != dull {
+			a.open(line, c)
 		} else {
-			a.line(line)
+			continue
 		}
 		if a.joining || a.part.open {
 			a.gone += int64(end) + 1
@@ -111,13 +113,16 @@ func (a *assembler) take(n int) {
 func (a *assembler) line(line []byte) {
 	if a.joining {
 		a.join(line)
-		return
+	} else if c := classify(line); c != dull {
+		a.open(line, c)
 	}
-	switch c := classify(line); c {
-	case dull:
-	case telling:
+}
+
+// open accepts a line that is not dull and belongs to no record before it.
+func (a *assembler) open(line []byte, c class) {
+	if c == telling {
 		a.begin(line)
-	default:
+	} else {
 		a.noise.count(c)
 	}
 }
