@@ -26,7 +26,8 @@ const (
 // stops every pod that it does not find there, and says nothing beforehand.
 func (f *findings) judgePending() {
 	w := &f.r.world
-	if !f.runsFromFile() || w.directory.State != manifest.DirectoryRead && w.directory.State != manifest.DirectoryMissing {
+	from, runs := f.fromFile()
+	if !from || w.directory.State != manifest.DirectoryRead && w.directory.State != manifest.DirectoryMissing {
 		return
 	}
 	var winner *manifest.Definition
@@ -41,8 +42,10 @@ func (f *findings) judgePending() {
 		}
 	}
 	switch {
+	case winner != nil && string(winner.UID) != f.uid && f.pendReplacement(winner, files):
+	case !runs:
 	case winner != nil && string(winner.UID) != f.uid:
-		f.pendReplacement(winner, files)
+		f.pendRenaming(winner)
 	case winner != nil:
 	case len(files) > 0:
 		f.pendBroken(files)
@@ -51,18 +54,18 @@ func (f *findings) judgePending() {
 	}
 }
 
-// runsFromFile reports whether the pod runs, is of the manifest directory, and is not being stopped already.
-func (f *findings) runsFromFile() bool {
+// fromFile reports whether the pod is of the manifest directory and not being stopped already, and whether it
+// runs.
+func (f *findings) fromFile() (from, runs bool) {
 	w := &f.r.world
 	running := slices.ContainsFunc(f.incarnation(), alive)
 	if !w.kubelet.known {
-		return running && len(f.sandboxes) > 0 && f.sandboxes[0].Source == string(manifest.SourceFile)
+		from = running && len(f.sandboxes) > 0 && f.sandboxes[0].Source == string(manifest.SourceFile)
+		return from, from
 	}
 	p := f.pod()
-	if p == nil || p.source != string(manifest.SourceFile) || p.deleting || p.rejected() {
-		return false
-	}
-	return running || !w.runtime.known && !p.started.IsZero()
+	from = p != nil && p.source == string(manifest.SourceFile) && !p.deleting && !p.rejected()
+	return from, from && (running || !w.runtime.known && !p.started.IsZero())
 }
 
 // pendBroken is for files of which the kubelet takes none.
@@ -91,16 +94,22 @@ func refusesFile(p manifest.Problem) bool {
 	return false
 }
 
-// pendReplacement is for a pod that is not the one that the kubelet finds at its next reading. A pod whose own file
-// was edited is no case of it: that is what the edit was for.
-func (f *findings) pendReplacement(winner *manifest.Definition, files []*manifest.Definition) {
+// pendReplacement is for a pod of a file that another one takes the place of, which the kubelet has because that
+// file was written to, or runs still. It may be on its way in only; the other is on its way out for it.
+func (f *findings) pendReplacement(winner *manifest.Definition, files []*manifest.Definition) bool {
 	for _, d := range files {
 		if d != winner && string(d.UID) == f.uid {
 			f.pend(manifest.Problem{Detail: pendingReplaced, Level: manifest.Warning, Path: winner.Path, Line: winner.Line, Since: latest(plain(d.Updated), plain(winner.Updated))},
-				fmt.Sprintf("this pod runs from %s, which comes before %s: the kubelet stops it and runs the other", d.Path, winner.Path), "keep one of the two in the directory")
-			return
+				fmt.Sprintf("this pod is that of %s, which comes before %s: the kubelet stops it and runs the other", d.Path, winner.Path), "keep one of the two in the directory")
+			return true
 		}
 	}
+	return false
+}
+
+// pendRenaming is for a pod whose file has another name now. A pod whose own file was edited is no case of it: that
+// is what the edit was for.
+func (f *findings) pendRenaming(winner *manifest.Definition) {
 	b := f.r.before(f.id)
 	if b.uid != f.uid {
 		return

@@ -115,7 +115,20 @@ func TestStopPending(t *testing.T) {
 				old.Served, s.definitions[0] = false, &old
 			},
 			detail: "Replaced", level: manifest.Warning, path: "/etc/kubernetes/manifests/web.yaml.bak",
-			message: "this pod runs from /etc/kubernetes/manifests/web.yaml, which comes before /etc/kubernetes/manifests/web.yaml.bak: the kubelet stops it and runs the other",
+			message: "this pod is that of /etc/kubernetes/manifests/web.yaml, which comes before /etc/kubernetes/manifests/web.yaml.bak: the kubelet stops it and runs the other",
+		},
+		"the shadowed file is written to, and its pod does not run yet": {
+			given: func() *scene {
+				s := observing()
+				s.definitions[0].Path = "/etc/kubernetes/manifests/web.yaml.bak"
+				return s
+			},
+			cause: func(s *scene) {
+				second(s, "/etc/kubernetes/manifests/web.yaml", "shadowed").Served = false
+				s.pods = nil
+				s.accept(s.definitions[1])
+			},
+			detail: "Replaced", level: manifest.Warning, path: "/etc/kubernetes/manifests/web.yaml.bak",
 		},
 		"the file is renamed": {
 			cause: func(s *scene) {

@@ -44,7 +44,9 @@ func unwarned(s exporter.Status) error {
 	return nil
 }
 
-func brokenly(definition string) string { return strings.Replace(definition, "name: main,", "nam: main,", 1) }
+func brokenly(definition string) string {
+	return strings.Replace(definition, "name: main,", "nam: main,", 1)
+}
 
 func toldBefore(t *testing.T, n *node.Node) {
 	defer empty(t, n)
@@ -69,21 +71,27 @@ func toldBefore(t *testing.T, n *node.Node) {
 func mendedInTime(t *testing.T, n *node.Node) {
 	defer empty(t, n)
 	e := observe(t, n)
-	web := pod("web", "sleep", "1h")
-	write(t, n, "web.yaml", web)
-	before := expect(t, e, "default/web-node1", ready, container("running")).Spec.Containers[0]
-	// Right after a reading there is time until the next: a bad file beside tells of it.
-	write(t, n, "mark.yaml", broken)
-	expect(t, e, "default/broken-node1", problem(exporter.Problem{Reason: "ManifestRejected"}))
-	remove(t, n, "mark.yaml")
-	write(t, n, "web.yaml", brokenly(web))
-	expect(t, e, "default/web-node1", warned("Broken", "critical"), container("running"))
-	write(t, n, "web.yaml", web)
-	s := expect(t, e, "default/web-node1", ready, unwarned, container("running"))
+	api := pod("api", "sleep", "1h")
+	write(t, n, "api.yaml", api)
+	before := expect(t, e, "default/api-node1", ready, container("running")).Spec.Containers[0]
+	afterReading(t, n, e)
+	write(t, n, "api.yaml", brokenly(api))
+	expect(t, e, "default/api-node1", warned("Broken", "critical"), container("running"))
+	write(t, n, "api.yaml", api)
+	s := expect(t, e, "default/api-node1", ready, unwarned, container("running"))
 	if s.Spec.Containers[0].ID != before.ID {
 		t.Errorf("it was restarted: %+v, and before %+v", s.Spec.Containers[0], before)
 	}
 	shows(t, e, problems(1, "StopPending"), value(none, "staticpod_problem_start_timestamp_seconds"))
+}
+
+// afterReading waits until the kubelet has just read its directory: until the next time there is time. A bad file
+// beside the others tells of it.
+func afterReading(t *testing.T, n *node.Node, e *exporter.Exporter) {
+	t.Helper()
+	write(t, n, "mark.yaml", broken)
+	expect(t, e, "default/broken-node1", problem(exporter.Problem{Reason: "ManifestRejected"}))
+	remove(t, n, "mark.yaml")
 }
 
 func flapping(t *testing.T, n *node.Node) {
@@ -96,6 +104,7 @@ func flapping(t *testing.T, n *node.Node) {
 	backup := expect(t, e, "default/a-node1", headline("DuplicateName"), unwarned, container("running"), condition("Ready", "True"), condition("Current", "True"),
 		problem(exporter.Problem{Reason: "StrayFile", Message: "it runs in place of " + filepath.Join(n.ManifestDirectory(), "a.yaml"), Path: winner}))
 
+	afterReading(t, n, e)
 	write(t, n, "a.yaml", pod("a", "sleep", "3h"))
 	expect(t, e, "default/a-node1", warned("Replaced", "warning"), func(s exporter.Status) error {
 		if s.Spec.Pod.UID == backup.Spec.Pod.UID {
