@@ -104,7 +104,7 @@ func New(o Options) (*Client, error) {
 			socket: strings.TrimPrefix(socket, unixScheme), timeout: o.Timeout, decoder: newDecoder(),
 			changed: c.changed, tracer: tracer, log: o.Logger,
 		}
-		c.transports = append(c.transports, &transported{name: "pods-api", pods: c.socket.view, alive: c.socket.state.settled})
+		c.transports = append(c.transports, &transported{name: "pods-api", pods: c.socket.view, alive: c.socket.alive})
 	}
 	for _, base := range bases {
 		s := newServer(base, o, tracer)
@@ -228,7 +228,7 @@ func (c *Client) pods(ctx context.Context, resync bool) (pods []*corev1.Pod, at 
 		failure = fmt.Errorf("kubelet %s: %w", t.name, failure)
 		switch {
 		case errors.Is(failure, ErrSourcesNotReady):
-			notReady = failure // the transport works
+			t.again, notReady = time.Time{}, failure // the transport works
 			continue
 		case err == nil:
 			err = failure

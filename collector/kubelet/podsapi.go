@@ -41,6 +41,8 @@ type podsAPI struct {
 	log     *slog.Logger
 	opened  atomic.Uint64         // watches that began, each of which may be of another kubelet
 	refused atomic.Pointer[error] // why the socket could not be dialled last
+	// initializing is a kubelet that refused the last watch because it has not seen all its pod sources.
+	initializing atomic.Bool
 
 	mu   sync.Mutex
 	conn *grpc.ClientConn // nil until it is used
@@ -71,6 +73,10 @@ func (p *podsAPI) dial(ctx context.Context, address string) (net.Conn, error) {
 	}
 	return conn, err
 }
+
+// alive reports whether the socket is known to be worth asking: its watch keeps the state up to date, or the kubelet
+// said there that it has not seen all its pod sources, which it says nowhere else.
+func (p *podsAPI) alive() bool { return p.initializing.Load() || p.state.settled() }
 
 // drop gives up a connection that does not work. gRPC would keep it and answer by its last error for a while,
 // where a socket can be tried at once.
@@ -165,6 +171,9 @@ func (p *podsAPI) run(ctx context.Context) {
 	for {
 		opened := time.Now()
 		err := p.watch(ctx)
+		if early := status.Code(err) == codes.FailedPrecondition; p.initializing.Swap(early) != early {
+			p.changed.fire()
+		}
 		began := p.state.end()
 		if ctx.Err() != nil {
 			return
@@ -232,6 +241,7 @@ func (p *podsAPI) watch(ctx context.Context) (err error) {
 			if initial && begun.Stop() {
 				initial = false
 				p.opened.Add(1)
+				p.initializing.Store(false)
 				p.state.begin(beginning, now)
 				beginning = nil
 				p.changed.fire()

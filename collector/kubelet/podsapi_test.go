@@ -217,6 +217,48 @@ func TestSourcesNotReady(t *testing.T) {
 	}
 }
 
+// A kubelet that boots opens its HTTP server first. That the Pods API was not there then does not keep it from being
+// asked as soon as it is, and as long as it has something to say.
+func TestSourcesNotReadyOfAKubeletThatBoots(t *testing.T) {
+	web := newWebKubelet(crowd()...)
+	server := secure(t, web, newAuthority(t, "ca"), nil)
+	k, path := newSocketKubelet(t, crowd()...), socketPath(t)
+	k.refusal = status.Error(codes.FailedPrecondition, "Kubelet is initializing")
+	c := newClient(t, Options{PodsSocket: "unix://" + path, Endpoint: server.URL, InsecureSkipVerify: true})
+	if v := view(t, c, true); v.Transport != "https" {
+		t.Errorf("transport %s", v.Transport)
+	}
+	changed := c.Changed()
+	run(t, c)
+	k.start(path)
+	await(t, changed, "change")
+	for range 3 {
+		if v, err := c.View(t.Context(), true); !errors.Is(err, ErrSourcesNotReady) || v == nil || v.Transport != "https" {
+			t.Errorf("view %v, error %v", v, err)
+		}
+	}
+}
+
+// Both may be gone for a moment; that is forgotten when the kubelet answers.
+func TestSourcesNotReadyAfterAFailure(t *testing.T) {
+	web := newWebKubelet(crowd()...)
+	server := secure(t, web, newAuthority(t, "ca"), nil)
+	k, path := newSocketKubelet(t, crowd()...), socketPath(t)
+	k.refusal = status.Error(codes.FailedPrecondition, "Kubelet is initializing")
+	c := newClient(t, Options{PodsSocket: "unix://" + path, Endpoint: server.URL, InsecureSkipVerify: true})
+	web.set(func() { web.bearer = "x" })
+	if v, err := c.View(t.Context(), true); err == nil {
+		t.Errorf("view %v of a kubelet that is gone", v)
+	}
+	k.start(path)
+	web.set(func() { web.bearer = "" })
+	for range 3 {
+		if v, err := c.View(t.Context(), true); !errors.Is(err, ErrSourcesNotReady) || v == nil || v.Transport != "https" {
+			t.Errorf("view %v, error %v", v, err)
+		}
+	}
+}
+
 func TestPodsAPIErrors(t *testing.T) {
 	path := socketPath(t)
 	c := newClient(t, Options{PodsSocket: "unix://" + path, Timeout: 50 * time.Millisecond})
