@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
+	kyaml "sigs.k8s.io/yaml"
 )
 
 // A document is one of the documents of a file, as text.
@@ -219,7 +220,10 @@ func (d document) parse() (parsed, *Problem) {
 // toJSON converts as the kubelet does. JSON after comments and a document marker, which YAML reads with less of
 // JSON's escapes, is taken as it is.
 func (d document) toJSON() ([]byte, error) {
-	data, err := utilyaml.ToJSON(d.text)
+	if utilyaml.IsJSONBuffer(d.text) {
+		return d.text, nil
+	}
+	data, err := kyaml.YAMLToJSON(d.text)
 	if err == nil || d.exact {
 		return data, err
 	}
