@@ -212,3 +212,12 @@ func TestARecordedLogSaysTheSameInEveryShape(t *testing.T) {
 	n.Kubelet.Stop(t.Context())
 	replay.Same(t, binary, n.KubeletLog().Path())
 }
+
+// The log of a run in which pods failed in every way there is, thinned to one or two lines of each kind.
+func TestEveryFailureSaysTheSameInEveryShape(t *testing.T) {
+	path, err := filepath.Abs("../../collector/kubeletlog/testdata/matrix.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay.Same(t, binary, path)
+}
