@@ -24,13 +24,14 @@ var house = map[string][]string{
 	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
-	"observe/web":          {"collector/status", "collector", "manifest", "observe/output"},
+	"observe/web":          {"collector/status", "collector", "manifest", "observe/output", "docs"},
 	"observe/telemetry":    {"collector/status", "collector", "manifest"},
 	"alerts":               nil,
 	"dashboards":           nil,
+	"docs":                 nil,
 	"cmd/staticpod-exporter": {
 		"manifest", "cri", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
-		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards",
+		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }
 

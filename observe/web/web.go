@@ -52,6 +52,7 @@ type handler struct {
 	heartbeat time.Duration
 	patience  time.Duration // with a reader of a watch that takes nothing
 	watches   chan struct{} // one element for each watch
+	runbooks  func() (body, error)
 
 	mu       sync.Mutex
 	rendered *rendering // of the latest snapshot that somebody asked for
@@ -62,6 +63,7 @@ type handler struct {
 //	GET  /                              the page
 //	GET  /staticpods[/{id}]             definitions  ?output=json|yaml|table|wide ?watch=true
 //	GET  /staticpodstatus[/{id}]        verdicts     likewise
+//	GET  /reasons                       what each reason means, and what to do
 //	GET  /metrics
 //	GET  /-/healthy /livez /healthz     200 or 503: does the process do its work
 //	GET  /-/ready /readyz               200 or 503: is there a snapshot
@@ -71,7 +73,10 @@ func New(o Options) http.Handler {
 }
 
 func newHandler(o Options) *handler {
-	return &handler{Options: o, page: newPage(), heartbeat: heartbeatInterval, patience: writeTimeout, watches: make(chan struct{}, maxWatches)}
+	return &handler{
+		Options: o, page: newPage(), heartbeat: heartbeatInterval, patience: writeTimeout, watches: make(chan struct{}, maxWatches),
+		runbooks: sync.OnceValues(func() (body, error) { return newReasons(o.Version) }),
+	}
 }
 
 func (h *handler) routes() http.Handler {
@@ -82,6 +87,7 @@ func (h *handler) routes() http.Handler {
 		mux.HandleFunc("GET "+k.path, func(w http.ResponseWriter, r *http.Request) { h.list(w, r, k) })
 		mux.HandleFunc("GET "+k.path+"/{id...}", func(w http.ResponseWriter, r *http.Request) { h.get(w, r, k) })
 	}
+	mux.HandleFunc("GET /reasons", h.reasons)
 	mux.Handle("GET /metrics", h.Metrics)
 	mux.HandleFunc("GET /-/healthy", h.live)
 	mux.HandleFunc("GET /livez", h.live)
@@ -162,7 +168,7 @@ func (h *handler) writePage(w http.ResponseWriter, code int, v view) {
 func (h *handler) unknown(w http.ResponseWriter, r *http.Request) {
 	h.refuse(w, r, http.StatusNotFound, refusal{
 		Error:  "no such path",
-		Exists: []string{"/", "/staticpods", "/staticpodstatus", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz"},
+		Exists: []string{"/", "/staticpods", "/staticpodstatus", "/reasons", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz"},
 	})
 }
 

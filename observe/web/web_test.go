@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/docs"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -242,7 +243,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/staticpods?watch=maybe", "", 400, `{"error":"watch=\"maybe\" is neither true nor false"}` + "\n"},
 		{"GET", "/staticpods?watch=true&output=table", "", 400, "unknown output \"table\": a watch has json, or server-sent events by the header Accept: text/event-stream\n"},
 		{"GET", "/staticpods?watch=true", "text/html", 406, "not acceptable: there are application/x-ndjson, application/json, text/event-stream\n"},
-		{"GET", "/pods", "text/plain", 404, "no such path; there are: /, /staticpods, /staticpodstatus, /metrics, /-/healthy, /-/ready, /-/reload, /livez, /readyz\n"},
+		{"GET", "/pods", "text/plain", 404, "no such path; there are: /, /staticpods, /staticpodstatus, /reasons, /metrics, /-/healthy, /-/ready, /-/reload, /livez, /readyz\n"},
 		{"POST", "/staticpods", "", 405, "Method Not Allowed\n"},
 		{"GET", "/-/reload", "", 405, "POST it\n"},
 		{"POST", "/metrics", "", 405, "Method Not Allowed\n"},
@@ -259,6 +260,30 @@ func TestRefusals(t *testing.T) {
 	server = start(t, options(newFeed(pods(many...))))
 	if a := ask(t, "GET", server.URL+"/staticpods/x", "Accept", "text/plain"); !strings.HasSuffix(a.body, "pod-18, pod-19, 10 more\n") {
 		t.Errorf("got %q", a.body)
+	}
+}
+
+// What to do about a reason can be read where the node has no way out, by people and by curl.
+func TestReasons(t *testing.T) {
+	server := start(t, options(newFeed(nil)))
+	page := ask(t, "GET", server.URL+"/reasons", "Accept", "text/html,*/*;q=0.8")
+	if page.code != 200 || !strings.HasPrefix(page.header.Get("Content-Type"), "text/html") || page.header.Get("ETag") == "" {
+		t.Errorf("%d %v", page.code, page.header)
+	}
+	for _, code := range status.Reasons() {
+		if !strings.Contains(page.body, fmt.Sprintf("id=%q", string(code.Reason))) {
+			t.Errorf("the page has no section %s", code.Reason)
+		}
+	}
+	if strings.Contains(page.body, "`") || strings.Contains(page.body, "](") {
+		t.Error("the page has Markdown in it")
+	}
+	text := ask(t, "GET", server.URL+"/reasons")
+	if text.code != 200 || text.body != docs.Reasons() || !strings.HasPrefix(text.header.Get("Content-Type"), "text/plain") {
+		t.Errorf("%d %v", text.code, text.header)
+	}
+	if a := ask(t, "GET", server.URL+"/reasons", "Accept", "image/png"); a.code != 406 {
+		t.Errorf("%d %q", a.code, a.body)
 	}
 }
 
