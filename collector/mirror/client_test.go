@@ -144,11 +144,51 @@ func TestRotation(t *testing.T) {
 	eventually(t, c, "the list", has("web-node1=m1"))
 }
 
+// Where the credentials are replaced while a watch is open, the next one uses them.
+func TestRotationWhileWatching(t *testing.T) {
+	s := serve(t, object("web-node1", "m1", "s1"))
+	path := s.kubeconfig("sesame")
+	c := run(t, path, 0)
+	eventually(t, c, "the list", has("web-node1=m1"))
+	s.rewrite(path, "open")
+	s.set(func() { s.token, s.items = "open", append(s.items, object("x-node1", "m2", "s2")) })
+	s.tell(event{}) // the watch's time is over
+	eventually(t, c, "the list after", func(v *View, err error) bool {
+		if err != nil {
+			t.Errorf("an outage: %v", err)
+			return true
+		}
+		return len(v.Pods) == 2
+	})
+}
+
+// Something in between that ends every watch is an outage, and no reason to ask all the time.
+func TestShortWatch(t *testing.T) {
+	s := serve(t, object("web-node1", "m1", "s1"))
+	c := run(t, s.kubeconfig("sesame"), 0)
+	eventually(t, c, "the list", has("web-node1=m1"))
+	s.tell(event{})
+	eventually(t, c, "an outage", func(_ *View, err error) bool { return errors.Is(err, errShortWatch) })
+	eventually(t, c, "the end of it", has("web-node1=m1"))
+}
+
+// What differs from one try to the next is not in the error: it would be news each time.
+func TestRefusedConnection(t *testing.T) {
+	s := serve(t)
+	path := s.kubeconfig("sesame")
+	s.Close()
+	c := run(t, path, 0)
+	_, err := eventually(t, c, "an outage", func(_ *View, err error) bool { return err != nil })
+	if host := strings.TrimPrefix(s.URL, "https://"); err.Error() != "mirror pods: "+host+": dial tcp "+host+": connect: connection refused" {
+		t.Errorf("it says %v", err)
+	}
+}
+
 func TestKubeconfig(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"none":    "",
-		"garbage": "users: [{name: u, user: {token: [secret]}}]\nsecret: {",
+		"garbage": "users: [{name: u, user: {token: *secret}}]\n",
 		"empty":   "apiVersion: v1\nkind: Config\n",
 		"missing": "",
 	} {

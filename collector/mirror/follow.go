@@ -63,11 +63,12 @@ func (c *Client) follow(ctx context.Context) (listed bool, err error) {
 			return true, err
 		case ctx.Err() != nil:
 			return true, nil
-		case time.Since(began) < shortWatch:
-			return true, errShortWatch
 		}
 		if now, err := os.ReadFile(c.kubeconfig); err == nil && !bytes.Equal(now, text) {
 			return true, nil
+		}
+		if time.Since(began) < shortWatch {
+			return true, errShortWatch
 		}
 	}
 }
@@ -89,7 +90,7 @@ func (c *Client) connect(kubeconfig []byte) (metadata.ResourceInterface, error) 
 func (c *Client) restConfig(kubeconfig []byte) (*rest.Config, error) {
 	parsed, err := clientcmd.Load(kubeconfig)
 	if err != nil {
-		return nil, errors.New("it is none") // the error may quote what is in it
+		return nil, errors.New("this is no kubeconfig") // the error may quote what is in it
 	}
 	for _, a := range parsed.AuthInfos {
 		a.LocationOfOrigin = c.kubeconfig
@@ -155,8 +156,7 @@ func (c *Client) watch(ctx context.Context, pods metadata.ResourceInterface, ver
 		}
 		version = object.ResourceVersion
 		switch p := newPod(object); {
-		case event.Type == watch.Bookmark:
-		case event.Type == watch.Deleted, p == nil:
+		case event.Type == watch.Deleted, p == nil: // or a bookmark, which has no name
 			c.drop(name{object.Namespace, object.Name})
 		default:
 			c.set(p)

@@ -123,16 +123,24 @@ func TestMirrorMissing(t *testing.T) {
 func TestMirrorPatienceBeginsWithTheAPIServer(t *testing.T) {
 	s := running()
 	s.shows(s.mirrorOf("web"))
-	s.down(collector.InputMirror, noon, "connection refused")
 	st := tell(t, s)
+	s.define("api", manifest.SourceHTTP)
+	s.serve()
+	s.fetch(s.now)
+	s.run(s.definition("api"))
+	st.then(time.Second).want("default/api-node1", False, notYetMirrored)
+	s.down(collector.InputMirror, s.now, "connection refused")
 	st.then(time.Hour).want(web, Unknown, "MirrorUnavailable")
+	st.want("default/api-node1", Unknown, "MirrorUnavailable")
 	if uid := find(t, st.last, web).Spec.Pod.MirrorUID; uid != "mirror-web" {
 		t.Errorf("what was known is %q", uid)
 	}
 	s.shows()
 	s.up(collector.InputMirror, s.now)
 	st.then(time.Second).want(web, False, notYetMirrored)
+	st.want("default/api-node1", False, notYetMirrored)
 	st.then(mirrorPatience).want(web, False, "MirrorMissing", "MirrorMissing")
+	st.want("default/api-node1", False, "MirrorMissing", "MirrorMissing")
 }
 
 // Pods that the kubelet makes no mirror of do not miss one.
@@ -307,6 +315,12 @@ func TestMirrorFailedUnreachable(t *testing.T) {
 	}
 	st.fails("web", words)
 	st.then(0).want(web, "", "", "MirrorFailed/Unreachable")
+	// Twice within an hour is not for two minutes, though nobody read the log meanwhile.
+	st.down(collector.InputLog, st.now, "gone")
+	st.then(time.Hour)
+	st.up(collector.InputLog, st.now)
+	st.fails("web", words)
+	st.then(0).want(web, "", "")
 	// A refusal proper is another problem, from now on.
 	st.after(time.Second)
 	st.fails("web", "admission webhook \"pods.example.test\" denied the request: no static pods here")
