@@ -35,6 +35,9 @@ func (r *round) nodeProblems() []manifest.Problem {
 		problems = append(problems, r.o.Manifest.Problems...)
 	}
 	problems = append(problems, r.inputProblems()...)
+	if p, ok := r.unseenDirectory(); ok {
+		problems = append(problems, p)
+	}
 	problems = append(problems, r.mirrorProblems()...)
 	if w := r.world; w.kubeletNode != "" && w.node != "" && w.kubeletNode != w.node {
 		problems = append(problems, manifest.Problem{Reason: manifest.ConfigInvalid, Field: "node",

@@ -216,3 +216,19 @@ func (r *round) undefine() {
 		r.next.undefined = undefined
 	}
 }
+
+// unseenDirectory is the node's problem of a kubelet that has pods from files, in a directory that is not there for
+// the exporter and never was: then it is not mounted where the exporter runs.
+func (r *round) unseenDirectory() (manifest.Problem, bool) {
+	w := &r.world
+	if w.directory.State != manifest.DirectoryMissing || w.directoryProven || !w.kubelet.fresh() {
+		return manifest.Problem{}, false
+	}
+	for _, p := range r.next.pods {
+		if p.source == string(manifest.SourceFile) {
+			return manifest.Problem{Reason: manifest.ManifestUnreadable, Path: w.directory.Path,
+				Message: fmt.Sprintf("the kubelet runs pods of its manifest directory %s, which is not there for the exporter: mount it, and set kubelet.manifest-directory to where", w.directory.Path)}, true
+		}
+	}
+	return manifest.Problem{}, false
+}

@@ -247,3 +247,18 @@ func TestResurrectedPod(t *testing.T) {
 	s.then(time.Second)
 	absent(t, s.last, web)
 }
+
+// A directory that is there for the kubelet alone is told as such, and nothing else is made of it.
+func TestUnseenDirectory(t *testing.T) {
+	given := observing()
+	given.definitions, given.directory.State = nil, manifest.DirectoryMissing
+	s := tell(t, given)
+	if p := s.is(NodeID, manifest.ManifestUnreadable).Spec.Problems[0]; p.Path != "/etc/kubernetes/manifests" || p.Level != manifest.Critical {
+		t.Errorf("%+v", p)
+	}
+	s.then(time.Minute).is(web, "")
+	s.directory.State = manifest.DirectoryRead
+	s.then(time.Second).is(NodeID, "")
+	s.directory.State, s.pods, s.sandboxes = manifest.DirectoryMissing, nil, nil
+	s.then(time.Second).is(NodeID, "")
+}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
@@ -36,7 +37,7 @@ func notFetching(s *scene) {
 	s.must(err)
 	s.withKubelet(func(o *node.Options) { o.ManifestURL = "http://" + elsewhere + "/pods" })
 	cause = time.Now()
-	s.headline(cause, s.id("web"), "KubeletNotFetching")
+	why(s, s.headline(cause, s.id("web"), "KubeletNotFetching"), "OtherURL", elsewhere)
 	s.undisturbed(before)
 
 	s.must(s.restartKubelet(s.Context(), s.ordinary))
@@ -45,6 +46,18 @@ func notFetching(s *scene) {
 	s.ready(cause, "web")
 	s.fetched(3, "200")
 	s.undisturbed(before)
+
+	s.withKubelet(func(o *node.Options) { o.ManifestURL = "" })
+	cause = time.Now()
+	why(s, s.headline(cause, s.id("web"), "KubeletNotFetching"), "NotConfigured", "staticPodURL is not set")
+}
+
+// why asks what keeps the kubelet from fetching.
+func why(s *scene, status exporter.Status, detail, words string) {
+	s.Helper()
+	if p, _ := status.Problem("KubeletNotFetching"); p.Detail != detail || !strings.Contains(p.Message, words) {
+		s.Errorf("it does not fetch because of %q, not %s: %s", p.Detail, detail, p.Message)
+	}
 }
 
 // The list is for those who know the token, which may change.
@@ -61,7 +74,7 @@ func bearerToken(s *scene) {
 
 	s.must(os.WriteFile(token, []byte("another"), 0o600))
 	cause := time.Now()
-	s.headline(cause, s.id("web"), "KubeletNotFetching")
+	why(s, s.headline(cause, s.id("web"), "KubeletNotFetching"), "Unauthorized", "without the token")
 	s.undisturbed(before)
 	s.must(os.WriteFile(token, []byte(secret), 0o600))
 	cause = time.Now()
