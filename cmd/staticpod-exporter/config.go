@@ -59,7 +59,8 @@ type KubeletConfig struct {
 	// InsecureSkipVerify accepts any certificate of the kubelet. For loopback endpoints only.
 	InsecureSkipVerify bool `mapstructure:"insecure-skip-verify"`
 	// ManifestDirectory is the kubelet's staticPodPath. auto takes it from the kubelet's /configz, else
-	// /etc/kubernetes/manifests when that is there; empty means that there is none.
+	// /etc/kubernetes/manifests when that is there; empty means that there is none. In a container it is where the
+	// directory is mounted: definitions and UIDs are still of the kubelet's own path.
 	ManifestDirectory string `mapstructure:"manifest-directory"`
 	// Log is where the kubelet logs: file:///PATH, in a format of the kubelet's or in a container runtime's
 	// around it; journald:UNIT, with ?directory=/PATH for a journal elsewhere and ?root=/PATH for the
