@@ -110,7 +110,11 @@ func (r *round) expire() {
 		if p == nil || p == before {
 			continue
 		}
-		if c, ok := p.expired(before); ok && !r.next.words[p.uid].has(StartupFailing, c.name) {
+		c, ok := p.expired(before)
+		if !ok {
+			continue
+		}
+		if w, said := r.next.words[p.uid].find(StartupFailing, c.name); !said || !w.Killed.After(c.exit.started) {
 			about := kubeletlog.Event{UID: p.uid, Namespace: p.namespace, Pod: p.name, At: c.exit.ended}
 			r.word(about, func(w *podWords) { w.probeKills(StartupFailing, c.name, c.exit.ended) })
 		}

@@ -149,7 +149,11 @@ func TestStartup(t *testing.T) {
 		if !st.Spec.Since.Equal(s.now.Add(-time.Second)) || !strings.Contains(st.Spec.Message, "startup probe of container c fails") {
 			t.Errorf("since %s: %s", st.Spec.Since, st.Spec.Message)
 		}
-		s.then(20*time.Second).is(web, StartupFailing)
+		for range 3 {
+			s.then(40*time.Second).is(web, StartupFailing)
+			s.restarted(s.now)
+			s.then(time.Second).is(web, StartupFailing)
+		}
 		c := &s.pod("web").Status.ContainerStatuses[0]
 		c.Started, c.Ready = new(true), true
 		ready(s.pods[0], corev1.ConditionTrue, s.now)
