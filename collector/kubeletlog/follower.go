@@ -10,7 +10,7 @@ import (
 
 // A Follower follows the kubelet's log and holds its events until they are drained.
 //
-// What is guaranteed, for a log that is a file:
+// What is guaranteed is in docs/operations.md, for every place where a log may be; for a file it is:
 //
 //	renamed and made anew       nothing lost, nothing twice: the old file is read until the new one has its
 //	                            first byte, which is when its writer has moved on
@@ -36,9 +36,10 @@ import (
 // what is confirmed is written. So an exporter that is killed while it handles a batch gets that batch
 // again.
 //
-// Memory is bounded by a block, a record clipped to its head and tail, and pendingLimit events: repeats of
-// one event between its first and last are left out when there are more, and if that is not enough reading
-// waits, since a file keeps its lines by itself.
+// Memory is bounded by a block, a record clipped to its head and tail (for each of at most streamLimit
+// senders, where there are any), and pendingLimit events: repeats of one event between its first and last are
+// left out when there are more, and if that is not enough reading waits, since a file, a journal and a
+// sender over TCP keep their lines by themselves.
 type Follower struct {
 	log        *slog.Logger
 	transport  transport

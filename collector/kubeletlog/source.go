@@ -74,6 +74,9 @@ func parseSource(text string) (source, error) {
 	if strings.HasPrefix(text, "/") {
 		scheme, rest, ok = schemeFile, text, true
 	}
+	if strings.Contains(text, "@") && (scheme == schemeTCP || scheme == schemeUDP) {
+		return source{}, errors.New("holds a user or password: nobody logs in there")
+	}
 	err := fmt.Errorf("it is none of %s", supported)
 	if ok {
 		switch s.scheme = scheme; scheme {
