@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -144,13 +145,20 @@ func NodeFlags(n *node.Node) []string {
 	}
 }
 
-// FreeAddress returns an address of loopback on which nobody listens.
+// FreeAddress returns an address of loopback on which nobody listens. Its port is none of those that the kernel gives to
+// connections, of which there are many on a node: it would be taken before it is used.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("free port: %w", err)
+	const first, ports, tries = 20000, 12000, 100
+	var last error
+	for range tries {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(ports)))
+		if err != nil {
+			last = err
+			continue
+		}
+		return l.Addr().String(), l.Close()
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("free port: %w", last)
 }
 
 // Build builds the exporter of this repository into dir, with the race detector if wanted, and returns its path.

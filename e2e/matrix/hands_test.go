@@ -202,18 +202,6 @@ func fetch(r *nethttp.Request, url string) ([]byte, error) {
 	return io.ReadAll(res.Body)
 }
 
-// says waits until a problem is told of the pod.
-func (p *play) says(reason string) {
-	p.Helper()
-	_, err := p.until(p.Context(), p.patience(), p.id, func(s exporter.Status, _ bool) error {
-		if _, ok := s.Problem(reason); !ok {
-			return fmt.Errorf("no %s", reason)
-		}
-		return nil
-	})
-	p.must(err)
-}
-
 // foreignCertificate writes a certificate that no CA of the node has signed, and its key.
 func (p *play) foreignCertificate(certificate, key string) {
 	p.Helper()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/replay"
 )
 
 // atOnce is how many pods go wrong at a time. They mostly wait; two processors can start a few containers at once.
@@ -20,6 +21,7 @@ func TestMatrix(t *testing.T) {
 	st.plays(t, pods, []string{file, http}, atOnce)
 	st.controlled(t, time.Time{})
 	st.counted(t)
+	replay.Same(t, st.binary, keep(t, st.node.KubeletLog().Path(), "kubelet.log"))
 	st.happen(t, incidents, []string{file, http, theNode})
 	st.report(t)
 }
@@ -31,6 +33,7 @@ func TestTextLog(t *testing.T) {
 	st.plays(t, pods, []string{file}, atOnce)
 	st.controlled(t, time.Time{})
 	st.counted(t)
+	keep(t, st.node.KubeletLog().Path(), "kubelet.log")
 	st.happen(t, incidents, []string{file})
 	st.report(t)
 }

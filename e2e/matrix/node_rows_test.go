@@ -20,7 +20,7 @@ var incidents = []row{
 	{story: "the kubelet hangs", name: "kubelet-hangs", only: theNode,
 		act:    func(p *play) { p.must(p.node.Kubelet.Freeze()) },
 		mend:   func(p *play) { p.must(p.node.Kubelet.Thaw()) },
-		reason: "KubeletDown"},
+		reason: "KubeletDown", also: []string{"KubeletNotFetching"}}, // which is noticed first
 	{story: "the runtime is stopped", name: "runtime-stopped", only: theNode,
 		act:    func(p *play) { p.node.Containerd.Stop(p.Context()) },
 		mend:   func(p *play) { p.must(p.node.Containerd.Start(p.Context())) },
@@ -32,7 +32,7 @@ var incidents = []row{
 	{story: "the kubelet's log is a directory", name: "log-directory", only: theNode, ready: true,
 		act:    func(p *play) { p.must(p.node.KubeletLog().Rename(".away")); p.mkdir(p.node.KubeletLog().Path()) },
 		mend:   func(p *play) { p.must(os.Remove(p.node.KubeletLog().Path())); p.must(p.node.KubeletLog().Reopen()) },
-		reason: "LogUnavailable", words: "directory"},
+		reason: "LogUnavailable", words: "not a regular file"},
 	{story: "the kubelet's log is deleted", name: "log-deleted", only: theNode, ready: true,
 		act:    func(p *play) { p.must(os.Remove(p.node.KubeletLog().Path())) },
 		mend:   func(p *play) { p.must(p.node.KubeletLog().Reopen()) },
@@ -55,12 +55,15 @@ var incidents = []row{
 		reason: "KubeletUnauthorized"},
 	{story: "the exporter is told another name of the node", name: "node-name", only: theNode,
 		act:    func(p *play) { p.observe("--node=somebody") },
-		mend:   func(p *play) { p.observe() },
+		mend:   func(p *play) { p.Stop(p.Context()); p.again() },
 		reason: "ConfigInvalid", words: "somebody", field: "node", also: []string{"NotAccepted"}},
 	{story: "a key of the configuration is misspelt", name: "configuration", only: theNode,
-		act:    func(p *play) { p.configure(p, "kubelt: {log: nowhere}\n"); p.Reload(p.Context()) },
-		mend:   func(p *play) { p.configure(p, ""); p.must(p.Reload(p.Context())) },
-		reason: "ConfigInvalid", words: "kubelt", field: "kubelt"},
+		act: func(p *play) {
+			p.Cleanup(func() { p.configure(p, "") })
+			p.configure(p, "kubelt: {log: nowhere}\n")
+		},
+		mend:   func(p *play) { p.configure(p, "") },
+		reason: "ConfigInvalid", words: "did you mean kubelet", field: "kubelt"},
 	{story: "the disk with the definitions is not mounted", name: "mass-removal", only: http,
 		prepare: func(p *play) { p.other("-1", pod(sleeps)); p.other("-2", pod(sleeps)) },
 		before:  pod(sleeps),
@@ -79,26 +82,21 @@ var incidents = []row{
 		before: pod(sleeps),
 		act:    func(p *play) { p.restartKubelet(at(p.server(unavailable))) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
-		reason: "KubeletNotFetching", words: "staticPodURL", ready: true, also: []string{"KubeletDown", "KubeletSourcesNotReady"}},
+		reason: "KubeletNotFetching", words: "staticPodURL", also: []string{"KubeletDown", "KubeletSourcesNotReady"}},
 	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true,
 		before: pod(sleeps),
 		act:    func(p *play) { p.restartKubelet(func(o *node.Options) { p.ordinary(o); o.ManifestURL = "" }) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
-		reason: "KubeletNotFetching", words: "staticPodURL is not set", also: []string{"KubeletDown", "NotAccepted", "Orphaned"}},
+		reason: "KubeletNotFetching", words: "staticPodURL is not set", also: []string{"KubeletDown", "NotAccepted", "ContainerExited"}},
 	{story: "the kubelet is older than our validation, and refuses a list for one pod", name: "skew", only: http, restarts: true,
 		prepare: func(p *play) {
 			p.Stop(p.Context())
-			p.Configure(func(o *exporter.Options) { o.Flags = append(p.flags(), "--kubelet.endpoint=") })
-			p.Cleanup(func() {
-				p.Stop(p.WithoutCancel())
-				p.Configure(func(o *exporter.Options) { o.Flags = p.flags() })
-				p.must(p.Start(p.WithoutCancel()))
-			})
+			p.Cleanup(func() { p.Stop(p.WithoutCancel()); p.again() })
 			p.restartKubelet(func(o *node.Options) {
 				p.ordinary(o)
 				o.FeatureGates = map[string]bool{"ContainerRestartRules": false, "RestartAllContainersOnContainerExits": false}
 			})
-			p.must(p.Start(p.Context()))
+			p.again("--kubelet.endpoint=") // or it learned the gates
 		},
 		before: pod(sleeps),
 		write:  pod(with("restartPolicy: OnFailure")),
@@ -201,4 +199,11 @@ func list(pods ...string) string {
 		b.WriteString("- " + strings.ReplaceAll(strings.TrimSpace(p), "\n", "\n  ") + "\n")
 	}
 	return b.String()
+}
+
+// again starts the exporter with other flags than before.
+func (p *play) again(flags ...string) {
+	p.Helper()
+	p.Configure(func(o *exporter.Options) { o.Flags = append(p.flags(), flags...) })
+	p.must(p.Start(p.WithoutCancel()))
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything is waited for, and long how long what is slow. No time is expected: the table tells them.
-const patience, long = 90 * time.Second, 5 * time.Minute
+const patience, long = 90 * time.Second, 4 * time.Minute
 
 // A play is a row with one of its sources.
 type play struct {
@@ -73,7 +73,7 @@ func (p *play) run() {
 	p.dir = filepath.Join(p.stage.dir, p.name)
 	p.must(os.Mkdir(p.dir, 0o755))
 	var err error
-	p.address, err = exporter.FreeAddress()
+	p.address, err = p.free()
 	p.must(err)
 	p.Cleanup(p.clear)
 	r := p.row

@@ -44,8 +44,10 @@ type stage struct {
 	controls []control
 	views    int
 
-	mu     sync.Mutex
 	scores []score
+
+	mu    sync.Mutex
+	given map[string]bool // the addresses that are a play's
 }
 
 // rolloutDeadline is short, so that it need not be waited for long. Most of what fails is told before it.
@@ -53,7 +55,7 @@ const rolloutDeadline = 25 * time.Second
 
 func open(t *testing.T, change func(*node.Options)) *stage {
 	t.Helper()
-	st := &stage{dir: t.TempDir(), levels: levels(t)}
+	st := &stage{dir: t.TempDir(), levels: levels(t), given: map[string]bool{}}
 	st.files, st.config = filepath.Join(st.dir, "pods.d"), filepath.Join(st.dir, "config.yaml")
 	must(t, os.Mkdir(st.files, 0o755))
 	var err error
@@ -76,7 +78,7 @@ func open(t *testing.T, change func(*node.Options)) *stage {
 		if t.Failed() {
 			t.Log(st.node.LogTail())
 		}
-		keep(t, st.node.KubeletLog().Path(), "kubelet.log")
+		keep(t, st.node.KubeletLog().Path(), "kubelet-end.log")
 		keep(t, st.node.ContainerdLog(), "containerd.log")
 		if err := st.node.Close(); err != nil {
 			t.Error(err)
@@ -91,6 +93,19 @@ func open(t *testing.T, change func(*node.Options)) *stage {
 	st.view = st.look(t, st.Exporter)
 	must(t, st.Start(t.Context()))
 	return st
+}
+
+// free returns an address of loopback for a play alone.
+func (st *stage) free() (string, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		address, err := exporter.FreeAddress()
+		if err != nil || !st.given[address] {
+			st.given[address] = true
+			return address, err
+		}
+	}
 }
 
 // ordinary are the kubelet's options in all plays that ask for no others.
@@ -279,16 +294,18 @@ func (st *stage) counted(t *testing.T) {
 	}
 }
 
-// keep keeps a file of the run for who wants to look at it: go test -artifacts.
-func keep(t *testing.T, path, name string) {
+// keep keeps a file of the run for who wants to look at it, with go test -artifacts, and returns where.
+func keep(t *testing.T, path, name string) string {
 	t.Helper()
+	kept := filepath.Join(t.ArtifactDir(), name)
 	content, err := os.ReadFile(path)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(t.ArtifactDir(), name), content, 0o644)
+		err = os.WriteFile(kept, content, 0o644)
 	}
 	if err != nil {
 		t.Error(err)
 	}
+	return kept
 }
 
 func must(t testing.TB, err error) {

@@ -149,9 +149,10 @@ func (w *told) until(ctx context.Context, patience time.Duration, id string, che
 func (w *told) once(ctx context.Context, since time.Time, patience time.Duration, id string, check func(s exporter.Status) error) (exporter.Status, error) {
 	return w.until(ctx, patience, id, func(s exporter.Status, _ bool) error {
 		err := errors.New("it was not told")
-		for _, told := range w.past[id] { // until holds the lock
-			if told.at.Before(since) {
-				continue
+		past := w.past[id] // until holds the lock
+		for i, told := range past {
+			if i+1 < len(past) && past[i+1].at.Before(since) {
+				continue // it was over then
 			}
 			if err = check(told.Status); err == nil {
 				return nil

@@ -21,8 +21,6 @@ func TestServing(t *testing.T) {
 		{"a mass removal", massRemoval},
 		{"a kubelet that knows better", versionSkew},
 		{"a list refused without a word", silentRefusal},
-		{"reasons of the definition", definitionReasons},
-		{"reasons of the running pod", runReasons},
 		{"a kubelet that does not fetch", notFetching},
 		{"a bearer token", bearerToken},
 	} {
