@@ -269,3 +269,17 @@ func TestTheJournalMayNotBeRead(t *testing.T) {
 	k.told(1, 0)
 	up(t, k.e)
 }
+
+// The journal of a system that is mounted somewhere, read by that system's own journalctl. Here it is this one.
+func TestTheJournalIsReadByTheJournalctlOfItsSystem(t *testing.T) {
+	k := keep(t)
+	k.e.Configure(func(o *exporter.Options) {
+		o.Flags = append(o.Flags, "--kubelet.log=journald:"+unit+"?root=/&directory="+k.dir)
+	})
+	k.log(3)
+	k.check(k.e.Start(t.Context()))
+	k.told(3, 0)
+	k.log(1)
+	k.told(4, 0)
+	up(t, k.e)
+}
