@@ -121,7 +121,8 @@ func (r *round) compareMirrors() {
 		case m.refusals[key] != nil && seen.StaticUID == p.uid && seen.Deleting.IsZero():
 			r.mendMirror(key)
 		}
-		if node, seen := m.refusals[""], m.byName[key]; node != nil && seen != nil && seen.Created.After(node.Last) {
+		// The API server dates by the second.
+		if node, seen := m.refusals[""], m.byName[key]; node != nil && seen != nil && seen.Created.After(node.Last.Add(-time.Second)) {
 			r.mendMirror("")
 		}
 	}

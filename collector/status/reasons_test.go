@@ -492,6 +492,53 @@ func TestReasons(t *testing.T) {
 				conditions: "Valid=True Fetched=True Accepted=True Started=False(ContainerExited) Ready=False(ContainerExited) Current=True"},
 		},
 
+		"a pod was past its deadline, and its container was ended for it": {
+			given: func() *scene {
+				s := running()
+				s.exited("web", 137, "Error", ago(time.Minute))
+				p := s.pod("web")
+				p.Status.Phase, p.Status.Reason, p.Status.Message = corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+				return s
+			},
+			want: want{reason: ContainerExited, detail: "DeadlineExceeded", message: "longer than", phase: "Failed", since: ago(time.Minute),
+				conditions: "Valid=True Fetched=True Accepted=True Started=True Ready=False(ContainerExited) Current=True"},
+		},
+		"an older kubelet evicted the pod": {
+			given: func() *scene {
+				s := running()
+				s.sandboxes = nil
+				p := s.pod("web")
+				p.Status.Phase, p.Status.Reason, p.Status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+				ready(p, corev1.ConditionFalse, ago(time.Minute))
+				p.Status.ContainerStatuses = nil
+				return s
+			},
+			want: want{reason: ContainerExited, detail: "Evicted", message: "low on resource", phase: "Failed", since: ago(time.Minute),
+				conditions: "Valid=True Fetched=True Accepted=True Started=False(ContainerExited) Ready=False(ContainerExited) Current=True"},
+		},
+		"the node's shutdown ended the pod": {
+			given: func() *scene {
+				s := running()
+				s.exited("web", 143, "Error", ago(time.Minute))
+				p := s.pod("web")
+				p.Status.Phase, p.Status.Reason, p.Status.Message = corev1.PodFailed, "Terminated", "Pod was terminated in response to imminent node shutdown."
+				return s
+			},
+			want: want{reason: NodeShutdown, detail: "Terminated", message: "imminent node shutdown", phase: "Failed", since: ago(time.Minute),
+				conditions: "Valid=True Fetched=True Accepted=False(NodeShutdown) Started=True Ready=False(NodeShutdown) Current=True"},
+		},
+		"a job failed for good, and its sidecar goes on": {
+			given: func() *scene {
+				s := running()
+				s.exited("web", 3, "Error", ago(time.Minute))
+				p := s.pod("web")
+				p.Spec.RestartPolicy = corev1.RestartPolicyNever
+				return s
+			},
+			want: want{reason: ContainerExited, message: "code 3", phase: "Running", since: ago(time.Minute),
+				conditions: "Valid=True Fetched=True Accepted=True Started=True Ready=False(ContainerExited) Current=True"},
+		},
+
 		// Drift.
 		"a pod runs in two sandboxes": {
 			given: func() *scene {
