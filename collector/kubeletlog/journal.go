@@ -142,8 +142,8 @@ func (j *journal) read(ctx context.Context, arguments ...string) (any bool, err 
 	cause := context.Cause(ctx)
 	if cause == nil && !errors.Is(err, io.EOF) {
 		cause = err
+		cancel(nil) // one that has no more to say ends by itself, and how is of interest
 	}
-	cancel(nil)
 	if failed := child.wait(); cause == nil {
 		cause = failed
 	}

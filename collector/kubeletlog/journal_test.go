@@ -71,6 +71,8 @@ func printJournal(arguments []string) (code int) {
 			}
 		}
 		if _, follows := options["--follow"]; !follows {
+			os.Stdout.Close()
+			wait(context.Background(), 5*time.Millisecond) // it takes its time to end
 			return 0
 		}
 		if _, err := os.Stat(filepath.Join(dir, "end")); err == nil {
@@ -102,11 +104,12 @@ type journaled struct {
 	number int // of the next entry
 	got    []string
 	stats  Stats
+	retry  time.Duration
 	stop   func()
 }
 
 func newJournaled(t *testing.T) *journaled {
-	n := &journaled{t: t, dir: t.TempDir()}
+	n := &journaled{t: t, dir: t.TempDir(), retry: time.Millisecond}
 	self, err := os.Executable()
 	n.check(err)
 	n.check(os.Symlink(self, filepath.Join(n.dir, "journalctl")))
@@ -128,7 +131,7 @@ func (n *journaled) start() {
 	n.t.Helper()
 	f, err := Follow(Options{Path: "journald:kubelet?directory=" + n.dir, StateDirectory: filepath.Join(n.dir, "state")})
 	n.check(err)
-	f.transport.(*journal).pace = journalPace{retry: time.Millisecond, silence: time.Hour, save: time.Millisecond}
+	f.transport.(*journal).pace = journalPace{retry: n.retry, silence: time.Hour, save: time.Millisecond}
 	n.f = f
 	n.run(f.Run)
 }
@@ -211,6 +214,7 @@ func (n *journaled) gaps(want uint64) {
 
 func TestFirstStartReadsTheJournalSinceTheBoot(t *testing.T) {
 	n := newJournaled(t)
+	n.retry = time.Hour // nothing fails
 	n.write(0, 1)
 	n.start()
 	n.await(0, 1)
