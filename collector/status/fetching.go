@@ -14,6 +14,9 @@ import (
 // listPath is where the list is on the manifest listener.
 const listPath = "/pods"
 
+// configLag is how long a kubelet that came back may be taken to have the configuration of before.
+const configLag = 2 * time.Second
+
 // Why the kubelet does not fetch: the Detail of KubeletNotFetching.
 const (
 	fetchNotConfigured = "NotConfigured" // it has no staticPodURL
@@ -41,11 +44,15 @@ func (r *round) fetching() {
 		last = r.next.last
 	}
 	silent := r.now.Sub(last)
+	up := silent // for how long it could have come
+	if w.kubelet.up {
+		up = min(up, r.now.Sub(w.kubelet.since))
+	}
 	detail, words := r.unfetched(set)
 	switch {
 	case detail == fetchUnauthorized && silent >= w.httpCheck+fetchSlack:
-	case detail != "" && detail != fetchUnauthorized && (!r.next.fetchedNow || silent >= w.httpCheck+fetchSlack):
-	case silent < 3*w.httpCheck:
+	case detail != "" && detail != fetchUnauthorized && (!r.next.fetchedNow || silent >= w.httpCheck+fetchSlack && up >= configLag):
+	case up < 3*w.httpCheck:
 		return
 	}
 	p := manifest.Problem{Reason: KubeletNotFetching, Detail: cmp.Or(detail, fetchSilent), Since: r.next.last}

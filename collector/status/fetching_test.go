@@ -75,6 +75,25 @@ func TestWhyTheKubeletDoesNotFetch(t *testing.T) {
 	}
 }
 
+// One that was down for long, and comes back, is given time to fetch, and to tell its new configuration.
+func TestKubeletThatComesBack(t *testing.T) {
+	s := running()
+	s.address, s.config = "127.0.0.1:959", &kubelet.Config{StaticPodURL: "http://127.0.0.1:959/pods", HTTPCheckFrequency: 5 * time.Second}
+	s.fetch(s.now)
+	st := tell(t, s)
+	st.polls = false
+	st.down(collector.InputKubelet, st.now, "refused")
+	st.then(time.Minute)
+	st.up(collector.InputKubelet, st.now)
+	st.then(time.Second).is(web, "")
+	st.config = &kubelet.Config{HTTPCheckFrequency: 5 * time.Second}
+	st.then(time.Second)
+	if p := st.is(web, KubeletNotFetching).Spec.Problems[0]; p.Detail != "NotConfigured" {
+		t.Errorf("%+v", p)
+	}
+	st.counted(KubeletNotFetching, 1)
+}
+
 // A kubelet that never came, at whose configuration we can look, is told at once.
 func TestKubeletThatIsNotConfigured(t *testing.T) {
 	s := running()
