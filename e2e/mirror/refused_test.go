@@ -21,7 +21,6 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
-	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
 )
 
 // A refusal is one way in which an API server refuses a mirror pod.
@@ -122,7 +121,8 @@ var refusals = []refusal{
 
 // Every refusal has the API server's own words, does the pod no harm, and goes when its cause does: at the kubelet's next
 // try, which they all wait for together.
-func refused(t *testing.T, n *node.Node, e *exporter.Exporter, api *kubernetes.Clientset) {
+func TestRefusals(t *testing.T) {
+	n, e, api := cluster(t)
 	// An exporter that does not ask the API server sees them by the log alone, and their end by its silence.
 	blind := observe(t, n)
 	for _, r := range refusals {

@@ -34,6 +34,7 @@ func TestRole(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	t.Parallel()
 	n := start(t, node.Options{Cluster: true})
 	write(t, n, "web.yaml", pod("web", "sleep", "1h"))
 	kubeconfig, err := n.Cluster.Kubeconfig("staticpod-exporter")
