@@ -377,6 +377,8 @@ func TestALineThatJournaldBrokeIsOne(t *testing.T) {
 		"alone":   {strings.Join(pieces, ""), "/m/long"},
 		"broken":  {pieces[0] + other + strings.Join(pieces[1:], ""), "/m/long /m/1"},
 		"the end": {pieces[0] + other, "/m/long /m/1"},
+		"whole": {strings.Replace(exported(&number, strings.TrimSuffix(line(2), "\n"), 1<<20), "_STREAM_ID", "_LINE_BREAK=eof\n_STREAM_ID", 1) +
+			exported(&number, strings.TrimSuffix(line(3), "\n"), 1<<20), "/m/2 /m/3"},
 	} {
 		var got []string
 		for _, e := range fromExport(t, story.entries) {
