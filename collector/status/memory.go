@@ -154,7 +154,11 @@ type history struct {
 	Hash    string `json:"hash,omitempty"`    // of the definition that it was made from
 	Path    string `json:"path,omitempty"`    // of that
 	Kubelet string `json:"kubelet,omitempty"` // its version
-	Settled string `json:"settled,omitempty"` // hash of the definition that was last seen rolled out
+
+	// The rollout of a content of the definition: its hash, since when, and whether it is done.
+	Rollout string    `json:"rollout,omitempty"`
+	Begun   time.Time `json:"begun,omitzero"`
+	Settled bool      `json:"settled,omitempty"`
 
 	// The time in which images were pulled: for which UID, how long, since when again, and until when before that.
 	PulledFor   string        `json:"pulledFor,omitempty"`

@@ -16,11 +16,8 @@ const DefaultRolloutDeadline = 150 * time.Second
 // or an earlier incarnation of the pod. The clock stands while the kubelet was away and while images are pulled.
 func (f *findings) judgeRollout() {
 	d, w := f.definition(), &f.r.world
-	if d == nil || d.Name == "" || !d.Valid || !d.Served || !w.kubelet.fresh() || f.settled(d) {
+	if d == nil || d.Name == "" || !d.Valid || !d.Served || !w.kubelet.fresh() {
 		return
-	}
-	if p := f.pod(); p != nil && p.phase == corev1.PodFailed {
-		return // the kubelet is done with it: nothing is late
 	}
 	begun := plain(d.Updated)
 	if d.Source == manifest.SourceHTTP && w.serving {
@@ -29,32 +26,35 @@ func (f *findings) judgeRollout() {
 		}
 		begun = f.fetched
 	}
+	h := &f.history
+	if h.Rollout != d.Hash {
+		h.Rollout, h.Begun, h.Settled = d.Hash, begun, false
+	}
+	if p := f.pod(); h.Settled || f.settles(d) || p != nil && p.phase == corev1.PodFailed {
+		return // it is done, or the kubelet is done with it: nothing is late
+	}
+	begun = latest(h.Begun, w.kubelet.since)
+	if f.uid == string(d.UID) {
+		begun = latest(begun, f.since()) // a pod that a node's or kubelet's start began anew
+	}
 	old, stuck := f.r.before(f.id).problem(manifest.Problem{Reason: RolloutStuck}, false, "")
-	if stuck = stuck && !old.Since.Before(begun); stuck {
+	if stuck = stuck && !old.Since.Before(h.Begun); stuck {
 		begun = old.Since
-	} else {
-		begun = latest(begun, w.kubelet.since)
-		if f.uid == string(d.UID) {
-			begun = latest(begun, f.since()) // a pod that a node's or kubelet's start began anew
-		}
 	}
 	deadline := f.r.next.limits.RolloutDeadline
 	if deadline <= 0 {
 		deadline = DefaultRolloutDeadline
 	}
-	if h := &f.history; !stuck && (!h.Pulling.IsZero() || !f.reached(begun.Add(f.grace()+deadline+h.Pulled))) {
+	if !stuck && (!h.Pulling.IsZero() || !f.reached(begun.Add(f.grace()+deadline+h.Pulled))) {
 		return
 	}
 	f.add(manifest.Problem{Reason: RolloutStuck, Since: begun,
 		Message: fmt.Sprintf("revision %d of the definition is not running and ready %s after its grace period: %s", d.Version, deadline, f.obstacle(d))})
 }
 
-// settled reports whether the definition's content was seen rolled out, now or before: what happens to the pod after
+// settles reports whether the definition's content is rolled out now, and remembers it: what happens to the pod after
 // that is no rollout.
-func (f *findings) settled(d *manifest.Definition) bool {
-	if f.history.Settled == d.Hash && d.Hash != "" {
-		return true
-	}
+func (f *findings) settles(d *manifest.Definition) bool {
 	p := f.pod()
 	if p == nil || f.over() || f.current(d).Status == False {
 		return false
@@ -67,7 +67,7 @@ func (f *findings) settled(d *manifest.Definition) bool {
 	if p.ready.status != corev1.ConditionTrue && !lost && !completed && !f.doneInPart() {
 		return false
 	}
-	f.history.Settled = d.Hash
+	f.history.Settled = true
 	return true
 }
 

@@ -147,6 +147,25 @@ func TestRollouts(t *testing.T) {
 			t.Errorf("problems: %v", have)
 		}
 	})
+	t.Run("back to what was settled is a rollout too", func(t *testing.T) {
+		s := tell(t, running())
+		before := s.definition("web")
+		s.edit("web")
+		s.serve()
+		s.fetch(s.now)
+		s.then(time.Minute)
+		again := *before
+		again.Version, again.Updated = 3, s.now
+		s.definitions[0] = &again
+		s.serve()
+		s.fetch(s.now)
+		p := s.pod("web")
+		ready(p, corev1.ConditionFalse, s.now)
+		p.Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+		begun(p, s.now)
+		s.then(time.Second)
+		s.then(grace+DefaultRolloutDeadline).is(web, RolloutStuck)
+	})
 	t.Run("a job is done when it is done", func(t *testing.T) {
 		s := tell(t, running())
 		p := s.replaced()
@@ -161,6 +180,9 @@ func TestRollouts(t *testing.T) {
 		s.then(grace + DefaultRolloutDeadline)
 		since := s.is(web, RolloutStuck).Spec.Since
 		s.restart()
+		d := *s.definition("web")
+		d.Updated = s.now // of a file that is not known to have been there before
+		s.definitions[0] = &d
 		if have := s.then(time.Second).is(web, RolloutStuck).Spec.Since; !have.Equal(since) {
 			t.Errorf("since %s, want %s", have, since)
 		}
