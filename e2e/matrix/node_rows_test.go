@@ -83,7 +83,7 @@ var incidents = []row{
 		act:    func(p *play) { p.restartKubelet(at(p.server(unavailable))) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
 		reason: "KubeletNotFetching", words: "staticPodURL", also: []string{"KubeletDown", "KubeletSourcesNotReady"}},
-	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true,
+	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true, most: 2, // first without the cause
 		before: pod(sleeps),
 		act:    func(p *play) { p.restartKubelet(func(o *node.Options) { p.ordinary(o); o.ManifestURL = "" }) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
@@ -109,7 +109,8 @@ var incidents = []row{
 			p.observe()
 		},
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
-		reason: "ListRejected", words: "spec.containers: Required value", also: []string{"KubeletDown", "KubeletNotFetching"}},
+		reason: "ListRejected", beside: true, words: "spec.containers: Required value",
+		must: []string{"KubeletSourcesNotReady"}, also: []string{"KubeletDown", "KubeletNotFetching"}},
 	{story: "a proxy between kubelet and exporter answers with an old list", name: "proxy", only: http,
 		prepare: func(p *play) { p.restartKubelet(at(p.server(p.stale()))) },
 		write:   pod(sleeps),

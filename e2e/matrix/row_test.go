@@ -42,6 +42,7 @@ type row struct {
 	must    []string // what else must be said beside it
 	refused string   // the kubelet's words when it refuses the file
 	times   int      // how often it is counted, once when 0
+	most    int      // how often it may be, when that is chance; times when 0
 
 	// The end: the file is given a good definition, unless something else is done.
 	mend func(*play)
@@ -90,7 +91,10 @@ func (r *row) sources() []string {
 	return []string{file, http}
 }
 
-func (r *row) counted() int { return cmp.Or(r.times, 1) }
+func (r *row) counted() (least, most int) {
+	least = cmp.Or(r.times, 1)
+	return least, cmp.Or(r.most, least)
+}
 
 // levels reads from the documentation which level each reason has.
 func levels(t *testing.T) map[string]string {

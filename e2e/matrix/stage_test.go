@@ -33,16 +33,17 @@ type view struct {
 // kubelet's own directory.
 type stage struct {
 	view
-	node     *node.Node
-	registry *registry.Registry
-	binary   string // the exporter
-	address  string // of the kubelet's staticPodURL
-	dir      string // of all the exporter's
-	files    string // the directory of definitions
-	config   string // the exporter's configuration file
-	levels   map[string]string
-	controls []control
-	views    int
+	node         *node.Node
+	registry     *registry.Registry
+	binary       string // the exporter
+	address      string // of the kubelet's staticPodURL
+	dir          string // of all the exporter's
+	files        string // the directory of definitions
+	config       string // the exporter's configuration file
+	levels       map[string]string
+	controls     []control
+	disturbances int // after each there are other controls
+	views        int
 
 	scores []score
 
@@ -214,17 +215,21 @@ func (st *stage) happen(t *testing.T, rows []row, sources []string) {
 			if !slices.Contains(sources, source) {
 				continue
 			}
-			p := st.play(r, source)
+			p, before, began := st.play(r, source), st.totals(t), time.Now()
 			t.Run(r.story+", by "+source, func(t *testing.T) {
 				p.T = t
 				p.run()
 			})
 			st.scores = append(st.scores, p.score)
+			if !r.restarts {
+				st.counted(t, began, before)
+			}
 			if r.disturbs {
 				st.controls = nil
 				st.control(t)
+			} else {
+				st.controlled(t, p.began, append(r.also, r.reason)...)
 			}
-			st.controlled(t, p.began, append(r.also, r.reason)...)
 		}
 	}
 }
@@ -237,8 +242,9 @@ type control struct {
 // control starts the controls.
 func (st *stage) control(t *testing.T) {
 	t.Helper()
+	st.disturbances++
 	for _, source := range []string{file, http} {
-		p := st.play(&row{name: "control"}, source)
+		p := st.play(&row{name: fmt.Sprint("control-", st.disturbances)}, source)
 		p.T = t
 		p.put(p.base, pod(sleeps))
 		s := p.ready(time.Now())
@@ -271,26 +277,38 @@ func (st *stage) controlled(t testing.TB, since time.Time, allowed ...string) {
 	}
 }
 
-// counted checks that problems_total has counted each onset that was told, and nothing else.
-func (st *stage) counted(t *testing.T) {
+// totals are what problems_total counts now.
+func (st *stage) totals(t *testing.T) map[string]float64 {
 	t.Helper()
-	want := map[string]float64{}
-	for _, o := range st.all() {
-		want[o.Reason]++
-	}
+	totals := map[string]float64{}
 	_, err := st.first(t.Context(), time.Now(), patience, func(m exporter.Metrics) error {
 		for _, series := range m["staticpod_problems_total"].GetMetric() {
-			reason := series.GetLabel()[0].GetValue()
-			if got := series.GetCounter().GetValue(); got != want[reason] {
-				t.Errorf("staticpod_problems_total counts %v of %s, and there were %v", got, reason, want[reason])
-			}
-			delete(want, reason)
+			totals[series.GetLabel()[0].GetValue()] = series.GetCounter().GetValue()
 		}
 		return nil
 	})
 	must(t, err)
+	return totals
+}
+
+// counted checks that problems_total has counted, since it was as before, each onset that was told since then, once,
+// and nothing else.
+func (st *stage) counted(t *testing.T, since time.Time, before map[string]float64) {
+	t.Helper()
+	want := maps.Clone(before)
+	for _, o := range st.since(since) {
+		want[o.Reason]++
+	}
+	got := st.totals(t)
+	for _, reason := range slices.Sorted(maps.Keys(got)) {
+		if got[reason] != want[reason] {
+			t.Errorf("staticpod_problems_total counts %v of %s, where there were %v", got[reason]-before[reason], reason, want[reason]-before[reason])
+		}
+	}
 	for _, reason := range slices.Sorted(maps.Keys(want)) {
-		t.Errorf("staticpod_problems_total does not have %s", reason)
+		if _, ok := got[reason]; !ok {
+			t.Errorf("staticpod_problems_total does not have %s", reason)
+		}
 	}
 }
 

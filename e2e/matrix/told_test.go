@@ -117,11 +117,16 @@ func (w *told) of(since time.Time, ids ...string) (found []onset) {
 	return found
 }
 
-// all lists all onsets.
-func (w *told) all() []onset {
+// since lists the onsets since a time.
+func (w *told) since(t time.Time) (found []onset) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.onsets)
+	for _, o := range w.onsets {
+		if !o.at.Before(t) {
+			found = append(found, o)
+		}
+	}
+	return found
 }
 
 // until waits until what is told passes the check, which is called with w locked.
