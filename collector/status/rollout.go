@@ -56,8 +56,16 @@ func (f *findings) judgeRollout() {
 // that is no rollout.
 func (f *findings) settles(d *manifest.Definition) bool {
 	p := f.pod()
-	if p == nil || f.over() || f.current(d).Status == False {
+	if p == nil || f.over() {
 		return false
+	}
+	switch h := &f.history; f.current(d).Status {
+	case False:
+		return false
+	case Unknown:
+		if h.UID == f.uid && h.Hash != d.Hash {
+			return false // for all that is known it is of the content before
+		}
 	}
 	_, completed := f.found(Completed)
 	// Of a pod that is seen for the first time: one that was not ready from its start on, and not only since then, was

@@ -53,6 +53,19 @@ func TestRollouts(t *testing.T) {
 		s.then(time.Hour).is(web, NotReady)
 		s.counted(RolloutStuck, 1)
 	})
+	t.Run("a file's new revision, while the pod of the old one is ready for a moment yet", func(t *testing.T) {
+		s := tell(t, observing())
+		d := s.edit("web")
+		d.Pod = d.Pod.DeepCopy()
+		d.Pod.Spec.Containers[0].Image = "registry.test/web:2"
+		s.then(time.Second)
+		s.pods, s.sandboxes = nil, nil
+		begun(s.run(d), s.now)
+		s.pods[0].Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+		s.pods[0].Status.ContainerStatuses[0].Ready = false
+		s.then(0)
+		s.then(grace+DefaultRolloutDeadline).is(web, RolloutStuck)
+	})
 	t.Run("a revision whose conditions come late", func(t *testing.T) {
 		s := tell(t, running())
 		s.replaced()
