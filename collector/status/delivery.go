@@ -30,8 +30,8 @@ func (f *findings) judgeDelivery() {
 	if _, known := f.found(manifest.ListRejected); refused && !known {
 		f.add(p)
 	}
-	if refused || f.listed(d) {
-		return
+	if _, unfetched := f.found(KubeletNotFetching); refused || unfetched || f.listed(d) {
+		return // what the kubelet does not come for it cannot have
 	}
 	f.judgeAcceptance(d)
 }

@@ -92,6 +92,9 @@ func TestKubeletThatComesBack(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	st.counted(KubeletNotFetching, 1)
+	// It has dropped the pod with its source, and that is the cause.
+	st.pods, st.sandboxes = nil, nil
+	st.then(time.Minute).is(web, KubeletNotFetching)
 }
 
 // A kubelet that never came, at whose configuration we can look, is told at once.
