@@ -195,6 +195,10 @@ func (r *round) date(before past, uid string, problems []manifest.Problem) []man
 	for i := range dated {
 		p := &dated[i]
 		old, ok := before.problem(*p, r.ofPod(p.Reason), uid)
+		if !ok && p.Reason == manifest.ManifestRejected {
+			// The kubelet's log may tell of a file before it is known which pod is in it.
+			old, ok = r.before("file:"+p.Path).problem(*p, false, "")
+		}
 		switch {
 		case ok:
 			p.Since = old.Since

@@ -210,3 +210,17 @@ func TestInitContainersThatFailAgain(t *testing.T) {
 	}
 	st.counted(InitContainerFailed, 1)
 }
+
+// The kubelet's log may tell of a file before it is known which pod is in it: that is one refusal.
+func TestARefusedFileThatIsReadLater(t *testing.T) {
+	s := tell(t, observing())
+	const path = "/etc/kubernetes/manifests/bad.yaml"
+	s.say(kubeletlog.Event{Kind: kubeletlog.ManifestRefused, Path: path, Message: "no containers"})
+	since := s.then(time.Second).is("file:"+path, manifest.ManifestRejected).Spec.Since
+	s.broken("bad", manifest.SourceFile, manifest.ManifestInvalid)
+	st := s.then(time.Second).is("default/bad-node1", manifest.ManifestInvalid)
+	if p := st.Spec.Problems[1]; p.Reason != manifest.ManifestRejected || !p.Since.Equal(since) {
+		t.Errorf("%+v", p)
+	}
+	s.counted(manifest.ManifestRejected, 1)
+}
