@@ -148,6 +148,18 @@ func TestForeignListThatIsNotTaken(t *testing.T) {
 	}
 }
 
+// Whoever says it first, the kubelet or we, it is one problem.
+func TestForeignRefusalIsCountedOnce(t *testing.T) {
+	s := tell(t, fed())
+	s.say(kubeletlog.Event{Kind: kubeletlog.URLRefused, Message: "invalid pod"})
+	s.edit("web")
+	s.feed("")
+	s.then(time.Second).is(web, manifest.ListRejected)
+	s.feed("the kubelet refuses the whole list because of items[0]")
+	s.then(time.Second).is(NodeID, manifest.ListRejected)
+	s.counted(manifest.ListRejected, 2) // web and the node
+}
+
 // A clock that was set back dates a new refusal before an old one: it counts all the same.
 func TestRefusalFromBefore(t *testing.T) {
 	s := tell(t, fed())

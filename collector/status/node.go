@@ -49,7 +49,11 @@ func (r *round) nodeProblems() []manifest.Problem {
 	case l.message != "":
 		problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: l.message, Path: l.url, Since: l.since})
 	case u != nil:
-		problems = append(problems, manifest.Problem{Reason: manifest.ListRejected, Message: u.Message, Since: u.At})
+		p := manifest.Problem{Reason: manifest.ListRejected, Message: u.Message, Since: u.At}
+		if list := r.list(); list != nil {
+			p.Path = list.URL // as when we know before the kubelet says so: it is one problem
+		}
+		problems = append(problems, p)
 	}
 	return problems
 }
