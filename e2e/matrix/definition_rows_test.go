@@ -123,17 +123,17 @@ var definitions = []row{
 		reason: "DuplicateName", words: "$NAME.yaml~", ready: true, must: []string{"StrayFile"}, also: []string{"StopPending"}},
 	{story: "an editor's autosave comes before the file, and only waits for it to go", name: "autosave", only: file,
 		before: pod(sleeps), act: func(p *play) { p.put("#$NAME.yaml#", pod(runs("sleep", "25h"))) },
-		mend: func(p *play) { p.remove("#$NAME.yaml#") }, also: []string{"ContainerExited"}, // the kubelet restarts it
+		mend: func(p *play) { p.remove("#$NAME.yaml#") }, also: []string{"ContainerExited", "StopPending"}, // the kubelet runs it until it looks again
 		reason: "DuplicateName", words: "$NAME.yaml", ready: true, must: []string{"StrayFile"}},
 	{story: "two files define one pod", name: "same-name",
 		before: pod(sleeps), act: func(p *play) { p.put("$NAME-2.yaml", pod(runs("sleep", "25h"))) },
 		mend:   func(p *play) { p.remove("$NAME-2.yaml") },
-		also:   []string{"ContainerExited"}, // the kubelet restarts it where it reads the files itself
+		also:   []string{"ContainerExited", "StopPending"}, // the kubelet runs the new one until it looks again
 		reason: "DuplicateName", words: "$NAME", field: "metadata.name", ready: true},
-	{story: "a pod of the list is in the kubelet's directory too", name: "both", only: http, most: 2, // of the pods, if the kubelet is quicker, and of the definitions
+	{story: "a pod of the list is in the kubelet's directory too", name: "both", only: http, most: 3, // of the pods, if the kubelet is quicker, and of the definitions
 		prepare: func(p *play) { p.fromOther("$NAME", pod(sleeps)) }, write: pod(runs("sleep", "25h")), mend: func(p *play) { p.remove(p.base) },
 		reason: "CrossSourceDuplicate", ready: true},
-	{story: "a pod of the kubelet's directory is in the list too", name: "both", only: file, most: 2, // of the pods, if the kubelet is quicker, and of the definitions
+	{story: "a pod of the kubelet's directory is in the list too", name: "both", only: file, most: 3, // of the pods, if the kubelet is quicker, and of the definitions
 		prepare: func(p *play) { p.fromOther("$NAME", pod(sleeps)) }, write: pod(runs("sleep", "25h")), mend: func(p *play) { p.remove(p.base) },
 		reason: "CrossSourceDuplicate", ready: true},
 	{story: "two pods want one port of the host", name: "host-port", only: http,

@@ -101,7 +101,7 @@ var incidents = []row{
 		before: pod(sleeps),
 		write:  pod(with("restartPolicy: OnFailure")),
 		reason: "ManifestRejected", words: "restartPolicy: Forbidden", ready: true, must: []string{"LastRevisionKept"}, also: []string{"ListRejected", "KubeletDown"}},
-	{story: "another server gives the kubelet a list with one pod that is none", name: "foreign-list", only: theNode,
+	{story: "another server gives the kubelet a list with one pod that is none", name: "foreign-list", only: theNode, most: 2, // by the log, and by the list
 		act: func(p *play) {
 			p.restartKubelet(at(p.server(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 				io.WriteString(w, list(strings.Replace(pod(sleeps), "$NAME", "good", 1), strings.Replace(pod("containers: []"), "$NAME", "bad", 1)))
