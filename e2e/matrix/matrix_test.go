@@ -66,3 +66,17 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 }
+
+// Each row has a name of its own, by which its pods and files are known.
+func TestRowsHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range slices.Concat(pods, incidents) {
+		for _, source := range r.sources() {
+			name := r.name + "-" + source
+			if seen[name] || r.story == "" {
+				t.Errorf("%s is the name of two rows, or of one without a story: %q", name, r.story)
+			}
+			seen[name] = true
+		}
+	}
+}

@@ -135,7 +135,7 @@ var incidents = []row{
 		},
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
 		reason: "DuplicateSandbox", ready: true, also: []string{"KubeletDown", "KubeletSourcesNotReady", "KubeletNotFetching", "StopPending", "Orphaned"}},
-	{story: "a file is removed while the kubelet is down, and the runtime cannot end the pod", name: "orphan", only: file, slow: true, gone: true,
+	{story: "a file is removed while the kubelet is down, and the runtime cannot end the pod", name: "unkillable", only: file, slow: true, gone: true,
 		before: pod(sleeps),
 		act: func(p *play) {
 			p.undo = p.unkillable()
