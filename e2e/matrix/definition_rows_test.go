@@ -157,7 +157,7 @@ var definitions = []row{
 		before: pod(sleeps), write: pod("containers: []"),
 		reason: "LastRevisionKept", beside: true, ready: true, must: []string{"ManifestInvalid"}},
 	{story: "an edit breaks a pod that runs, and the kubelet is about to stop it", name: "bad-edit", only: file,
-		before: pod(sleeps), write: pod("containers: []"),
+		before: pod(sleeps), act: func(p *play) { p.breakIt("StopPending") },
 		reason: "StopPending", beside: true, detail: "Broken", ready: true, also: []string{"ManifestInvalid", "ManifestRejected"}},
 	{story: "half an edit is saved, and then the rest", name: "half-saved", only: http,
 		before: pod(sleeps), write: "apiVersion: v1\nkind: Pod\nmetadata:\n  na\n",

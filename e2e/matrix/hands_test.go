@@ -56,6 +56,27 @@ func (p *play) rename(to string) {
 	p.base = p.expand(to)
 }
 
+// breakIt breaks the definition of the pod that runs, until a reason is told of it: the kubelet may look into its
+// directory at the very moment, and then there is nothing to be told beforehand.
+func (p *play) breakIt(reason string) {
+	p.Helper()
+	for range 10 {
+		p.cause = time.Now()
+		p.put(p.base, pod("containers: []"))
+		_, err := p.once(p.Context(), p.cause, 2*time.Second, p.id, func(s exporter.Status) error {
+			if _, ok := s.Problem(reason); !ok {
+				return errors.New("not told")
+			}
+			return nil
+		})
+		if err == nil {
+			return
+		}
+		p.put(p.base, pod(sleeps))
+		p.ready(time.Now())
+	}
+}
+
 // fromOther starts a pod of that name from the other source.
 func (p *play) fromOther(name, definition string) {
 	p.Helper()

@@ -272,6 +272,7 @@ func (p *play) history() {
 			}
 		case o.Reason == "WaitingForTermination": // as it is when a pod is replaced
 		case o.Reason == "StopPending" && o.Level == "info": // as it is of a file that is removed or renamed
+		case o.Reason == "StopPending" && p.source == file && p.row.refused != "": // by a kubelet that reads the mended file first
 		case o.Reason == "RolloutStuck" && p.row.reason != "": // as is what lasts
 		case !slices.Contains(allowed, o.Reason):
 			p.Errorf("was said too: %s", o)
