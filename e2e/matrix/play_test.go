@@ -263,7 +263,7 @@ func (p *play) history() {
 	times := 0
 	least, most := p.row.counted()
 	allowed := append([]string{p.row.reason}, append(p.besides(), p.row.also...)...)
-	for _, o := range p.of(p.began, p.id, p.subject()) {
+	for _, o := range p.of(p.began, p.id, "file:"+p.path(p.base)) {
 		switch {
 		case o.Reason == p.row.reason:
 			times++

@@ -71,7 +71,10 @@ func (w *told) hear(event exporter.Event, initial map[string]bool) {
 		w.past[id] = append(w.past[id], was{time.Now(), event.Status})
 		before := w.now[id]
 		for _, p := range event.Spec.Problems {
-			if !slices.ContainsFunc(before.Spec.Problems, func(q exporter.Problem) bool { return same(p, q) }) {
+			known := slices.ContainsFunc(before.Spec.Problems, func(q exporter.Problem) bool { return same(p, q) })
+			// A file whose pod becomes known is no longer a status of its own, and has the same problem.
+			moved := p.Path != "" && slices.ContainsFunc(w.onsets, func(o onset) bool { return same(p, o.Problem) })
+			if !known && !moved {
 				w.onsets = append(w.onsets, onset{time.Now(), id, p})
 			}
 		}
