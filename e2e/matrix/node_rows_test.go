@@ -83,7 +83,7 @@ var incidents = []row{
 		act:    func(p *play) { p.restartKubelet(at(p.server(unavailable))) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
 		reason: "KubeletNotFetching", words: "staticPodURL", also: []string{"KubeletDown", "KubeletSourcesNotReady"}},
-	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true, most: 2, // first without the cause
+	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true, done: true, // it is made anew, which is told
 		before: pod(sleeps),
 		act:    func(p *play) { p.restartKubelet(func(o *node.Options) { p.ordinary(o); o.ManifestURL = "" }) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },

@@ -47,7 +47,7 @@ type row struct {
 	// The end: the file is given a good definition, unless something else is done.
 	mend func(*play)
 	gone bool // once mended there is no pod
-	done bool // once mended the pod has completed
+	done bool // what becomes of it once it is mended is another story
 	slow bool // it takes minutes: it begins first
 
 	// Of an incident.
