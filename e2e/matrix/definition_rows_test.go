@@ -159,7 +159,7 @@ var definitions = []row{
 	{story: "an edit breaks a pod that runs, and the kubelet is about to stop it", name: "bad-edit", only: file,
 		before: pod(sleeps), act: func(p *play) { p.breakIt("StopPending") },
 		mend:   func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) }, // what it was would be a recreation
-		reason: "StopPending", beside: true, detail: "Broken", ready: true, also: []string{"ManifestInvalid", "ManifestRejected", "UnplannedRecreation"}},
+		reason: "StopPending", beside: true, detail: "Broken", ready: true, also: []string{"ManifestInvalid", "ManifestRejected", "ContainerExited", "UnplannedRecreation"}},
 	{story: "half an edit is saved, and then the rest", name: "half-saved", only: http,
 		before: pod(sleeps), write: "apiVersion: v1\nkind: Pod\nmetadata:\n  na\n",
 		reason: "ManifestMalformed", ready: true, must: []string{"LastRevisionKept"}},
