@@ -61,12 +61,15 @@ func (f *findings) waits() bool {
 func (f *findings) judgeWaiting(p *podFacts) {
 	message := "the kubelet has not begun with the pod: one of its name has yet to end"
 	others := f.otherIncarnations()
+	_, said := f.was(WaitingForTermination, "")
 	switch {
+	case len(others) == 0 && len(f.incarnation()) > 0:
+		return // it is the kubelet that began anew, and has yet to look at what it runs
 	case len(others) > 0:
 		message = "an earlier pod of this name still runs: UID " + others[0].UID
 	case len(f.pods) > 1:
 		message = "another pod of this name is there: UID " + f.pods[1].uid
-	case !p.seen.IsZero() && !f.reached(p.seen.Add(waitingGrace)):
+	case !said && !p.seen.IsZero() && !f.reached(p.seen.Add(waitingGrace)):
 		return
 	}
 	f.add(manifest.Problem{Reason: WaitingForTermination, Message: message, Since: p.seen})

@@ -29,6 +29,7 @@ const (
 // judgeRun asks whether the pod runs as it should once it is started.
 func (f *findings) judgeRun() {
 	if f.over() {
+		f.resume()
 		return
 	}
 	if f.judgeCompletion() {
@@ -48,6 +49,19 @@ func (f *findings) judgeRun() {
 	}
 	f.judgeFailure()
 	f.judgeReadiness()
+}
+
+// resume keeps what was found of a pod that a kubelet, started a moment ago, has yet to look at.
+func (f *findings) resume() {
+	if !f.waits() || len(f.incarnation()) == 0 || !f.lastsUntil(f.pod().seen.Add(startGrace)) {
+		return
+	}
+	b := f.r.before(f.id)
+	for _, p := range b.problems {
+		if stage := f.r.next.codes[p.Reason].Stage; b.uid == f.uid && (stage == StageStart || stage == StageRun) {
+			f.add(p)
+		}
+	}
 }
 
 // about reports whether a start problem of the container was found: it is the cause of how it runs.

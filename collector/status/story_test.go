@@ -227,3 +227,56 @@ func TestTerminationMessagesStayInside(t *testing.T) {
 		t.Error("it is told")
 	}
 }
+
+// A kubelet that is started anew has, for a moment, pods of which it says nothing yet: what was wrong with them is
+// no new problem when it has looked at them.
+func TestAKubeletsRestartIsNoNewOnset(t *testing.T) {
+	for name, test := range map[string]struct {
+		reason manifest.Reason
+		given  func(s *scene)
+	}{
+		"a job that has ended": {Completed, func(s *scene) {
+			s.pod("web").Spec.RestartPolicy = corev1.RestartPolicyNever
+			s.exited("web", 0, "Completed", s.now.Add(-time.Minute))
+			s.pod("web").Status.Phase = corev1.PodSucceeded
+		}},
+		"a crash loop": {CrashLoopBackOff, func(s *scene) {
+			s.exited("web", 7, "Error", s.now.Add(-time.Minute))
+			s.waiting("web", "CrashLoopBackOff", "back-off 5m0s restarting failed container")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := running()
+			test.given(s)
+			st := tell(t, s)
+			since := st.is(web, test.reason).Spec.Since
+			before := s.pod("web").Status
+			s.pod("web").Status = corev1.PodStatus{Phase: corev1.PodPending}
+			s.pod("web").Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+			st.then(time.Second).is(web, test.reason)
+			st.then(waitingGrace).is(web, test.reason)
+			s.pod("web").Status = before
+			if again := st.then(time.Second).is(web, test.reason).Spec.Since; !again.Equal(since) {
+				t.Errorf("it began at %s, and at %s after the kubelet's restart", since, again)
+			}
+			st.counted(test.reason, 1)
+			st.counted(WaitingForTermination, 0)
+		})
+	}
+}
+
+// The kubelet looks every 10 to 15 s whether an earlier pod of the name has ended: until then it waits.
+func TestWaitingIsOneOnset(t *testing.T) {
+	s := running()
+	st := tell(t, s)
+	d := s.edit("web")
+	s.serve()
+	s.fetch(s.now)
+	s.pods = nil
+	s.accept(d).Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+	st.then(time.Second).is(web, WaitingForTermination)
+	s.sandboxes = nil
+	st.then(time.Second).is(web, WaitingForTermination)
+	st.then(waitingGrace).is(web, WaitingForTermination)
+	st.counted(WaitingForTermination, 1)
+}
