@@ -281,11 +281,15 @@ func (b past) problem(p manifest.Problem, ofPod bool, uid string) (manifest.Prob
 	if i := slices.IndexFunc(b.problems, p.Same); i >= 0 {
 		return b.problems[i], true
 	}
-	if !ofPod {
-		return manifest.Problem{}, false
-	}
-	// The kubelet may give the same failure of the same container another name of its own.
-	i := slices.IndexFunc(b.problems, func(q manifest.Problem) bool { return q.Reason == p.Reason && q.Field == p.Field })
+	i := slices.IndexFunc(b.problems, func(q manifest.Problem) bool {
+		if q.Reason != p.Reason {
+			return false
+		}
+		if ofPod { // the kubelet may give the same failure of the same container another name of its own
+			return q.Field == p.Field
+		}
+		return q.Detail == p.Detail && (q.Path == "" || p.Path == "") // one that was found before its place was known
+	})
 	if i < 0 {
 		return manifest.Problem{}, false
 	}

@@ -280,3 +280,18 @@ func TestWaitingIsOneOnset(t *testing.T) {
 	st.then(waitingGrace).is(web, WaitingForTermination)
 	st.counted(WaitingForTermination, 1)
 }
+
+// The two pods of one name may be seen before the file of the second is read: it is one problem, that got its place.
+func TestAProblemThatGetsItsPlaceIsNoNewOnset(t *testing.T) {
+	s := running()
+	st := tell(t, s)
+	twin := s.define("web", manifest.SourceFile)
+	s.definitions = s.definitions[:1]
+	s.run(twin)
+	st.then(time.Second)
+	st.counted(manifest.CrossSourceDuplicate, 1)
+	twin.Problems = []manifest.Problem{{Reason: manifest.CrossSourceDuplicate, Level: manifest.Critical, Path: twin.Path, Line: 4, Field: "metadata.name", Message: "served too"}}
+	s.definitions = append(s.definitions, twin)
+	st.then(time.Second)
+	st.counted(manifest.CrossSourceDuplicate, 1)
+}
