@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/programs"
 )
 
 // A Journal is a directory of real journal files. systemd-journal-remote writes them, from its export format, as
@@ -49,14 +51,8 @@ func installRemote(ctx context.Context) error {
 	if missing == nil && err == nil {
 		return nil
 	}
-	for _, arguments := range [][]string{
-		{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", "systemd", "systemd-journal-remote"},
-	} {
-		cmd := exec.CommandContext(ctx, "apt-get", arguments...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("a journal needs journalctl and systemd-journal-remote (Debian's package of that name): apt-get %s: %w\n%s", arguments[0], err, out)
-		}
+	if err := programs.Install(ctx, "systemd", "systemd-journal-remote"); err != nil {
+		return fmt.Errorf("a journal needs journalctl and systemd-journal-remote: %w", err)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ var elsewhere = map[string]string{
 	"MirrorTerminating": "needs an API server: e2e/mirror",
 	"MirrorUnavailable": "needs an API server: e2e/mirror",
 	"NodeUnregistered":  "needs an API server: e2e/mirror",
-	"NodeShutdown":      "needs systemd's login manager, which tells the kubelet of it",
+	"NodeShutdown":      "needs a login manager, which tells the kubelet of it: e2e/shutdown",
 }
 
 // Every reason that there is is found on the real node, or it is said why not.

@@ -90,7 +90,7 @@ func (n *Node) kubeletCommand() (*exec.Cmd, error) {
 		cmd.Args = append(cmd.Args, "--kubeconfig", n.Cluster.KubeletKubeconfig())
 	}
 	// A proxy of the user's environment would come between the kubelet and a staticPodURL that is not loopback.
-	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*")
+	cmd.Env = append(append(os.Environ(), "NO_PROXY=*", "no_proxy=*"), n.options.Environment...)
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	return cmd, nil
 }

@@ -42,6 +42,8 @@ type Options struct {
 	ReadOnlyPort bool
 	// FeatureGates of the kubelet. PodsAPI=false is a kubelet without the socket of the Pods API.
 	FeatureGates map[string]bool
+	// Environment is added to the kubelet's, as NAME=value.
+	Environment []string
 	// Configure changes the kubelet's configuration after all of the above.
 	Configure func(*kubeletconfig.KubeletConfiguration)
 	// Cluster gives the node an API server, and the kubelet a kubeconfig for it. Without, the kubelet stands alone.

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // The names of the images.
@@ -156,22 +157,38 @@ func installed(ctx context.Context, progress io.Writer) (runc, cni string, err e
 	if find() {
 		return runc, cni, nil
 	}
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Geteuid() != 0 {
-		return "", "", errors.New("runc and the CNI plugins (Debian's packages runc and containernetworking-plugins) are not installed; as root, where there is apt-get, they would be")
-	}
-	for _, args := range [][]string{{"update"}, {"install", "--yes", "--no-install-recommends", "runc", "containernetworking-plugins"}} {
-		fmt.Fprintln(progress, "installing runc and CNI plugins: apt-get", strings.Join(args, " "))
-		cmd := exec.CommandContext(ctx, apt, args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
-		}
+	fmt.Fprintln(progress, "installing runc and CNI plugins")
+	if err := Install(ctx, "runc", "containernetworking-plugins"); err != nil {
+		return "", "", fmt.Errorf("runc and the CNI plugins: %w", err)
 	}
 	if !find() {
 		return "", "", fmt.Errorf("after their installation: runc at %q, the CNI plugins in %q", runc, cni)
 	}
 	return runc, cni, nil
+}
+
+// Install installs Debian's packages, as root and where there is apt-get. Of several processes one does so at a time.
+func Install(ctx context.Context, packages ...string) error {
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("Debian's packages %s are not installed; as root, where there is apt-get, they would be", strings.Join(packages, " "))
+	}
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "staticpod-exporter-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	for _, args := range [][]string{{"update"}, append([]string{"install", "--yes", "--no-install-recommends"}, packages...)} {
+		cmd := exec.CommandContext(ctx, apt, args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
 }
 
 // platform is part of each name in the cache: a home directory may be shared.
