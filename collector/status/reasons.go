@@ -103,7 +103,6 @@ func Reasons() []Code {
 		{KubeletDown, StageNode, manifest.Critical, "the kubelet does not answer"},
 		{RuntimeDown, StageNode, manifest.Critical, "the container runtime does not answer"},
 		{manifest.ConfigInvalid, StageNode, manifest.Critical, "the exporter's configuration is invalid, or is not that of this node"},
-		{KubeletSourcesNotReady, StageNode, manifest.Warning, "the kubelet has not seen all its pod sources, and cleans nothing up until it has"},
 		{LogUnavailable, StageNode, manifest.Warning, "the kubelet's log cannot be read: refusals go unseen"},
 		{NodeUnregistered, StageNode, manifest.Warning, "the API server does not have the node: its static pods get no mirror pods"},
 		{MirrorUnavailable, StageNode, manifest.Warning, "the API server cannot be asked for mirror pods"},
@@ -120,6 +119,7 @@ func Reasons() []Code {
 
 		{manifest.ManifestRejected, StageDelivery, manifest.Critical, "the kubelet refused the definition"},
 		{manifest.ListRejected, StageDelivery, manifest.Critical, "the kubelet refused the whole list that the definition is in"},
+		{KubeletSourcesNotReady, StageNode, manifest.Warning, "the kubelet has not seen all its pod sources, and cleans nothing up until it has"},
 		{NotAccepted, StageDelivery, manifest.Critical, "the kubelet was given the definition and does not have the pod"},
 
 		{NodeShutdown, StageAdmission, manifest.Critical, "the node is shutting down"},

@@ -109,7 +109,7 @@ var incidents = []row{
 			p.observe()
 		},
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
-		reason: "ListRejected", beside: true, words: "spec.containers: Required value",
+		reason: "ListRejected", words: "spec.containers: Required value",
 		must: []string{"KubeletSourcesNotReady"}, also: []string{"KubeletDown", "KubeletNotFetching"}},
 	{story: "a proxy between kubelet and exporter answers with an old list", name: "proxy", only: http,
 		prepare: func(p *play) { p.restartKubelet(at(p.server(p.stale()))) },

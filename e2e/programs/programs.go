@@ -171,7 +171,7 @@ func installed(ctx context.Context, progress io.Writer) (runc, cni string, err e
 func Install(ctx context.Context, packages ...string) error {
 	apt, err := exec.LookPath("apt-get")
 	if err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("Debian's packages %s are not installed; as root, where there is apt-get, they would be", strings.Join(packages, " "))
+		return fmt.Errorf("packages %s of Debian are not installed; as root, where there is apt-get, they would be", strings.Join(packages, " "))
 	}
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "staticpod-exporter-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
