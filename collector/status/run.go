@@ -16,9 +16,9 @@ const (
 	settled = 10 * time.Minute
 	// outlives is the least a container has to run before it counts as recovered.
 	outlives = 30 * time.Second
-	// exitLag is how long after an exit the kubelet may still not know of it, and exitGrace how long one that
-	// says nothing is waited for: a little longer than the time after which it is asked in any case.
-	exitLag, exitGrace = 2 * time.Second, 12 * time.Second
+	// exitGrace is how long after an exit the kubelet is given to know of it, or to say that it has given the pod up: a
+	// little longer than the time after which it is asked in any case.
+	exitGrace = 12 * time.Second
 	// readyGrace is how long a started pod may take to become ready, beyond what its probes allow, before it is a
 	// problem.
 	readyGrace = 10 * time.Second
@@ -128,11 +128,7 @@ func (f *findings) mayEnd(c *container) bool {
 // mayBeMeant reports whether it is too early to call an exit a problem. The kubelet ends the containers of a pod
 // that it removes or replaces, and says so only afterwards; the runtime tells of them at once.
 func (f *findings) mayBeMeant(c *container) bool {
-	if !c.unconfirmed || f.r.o.Kubelet.At.After(c.exit.ended.Add(exitLag)) || f.reached(c.exit.ended.Add(exitGrace)) {
-		return false
-	}
-	f.lookAgain(f.r.now) // as soon as the kubelet has said something
-	return true
+	return c.unconfirmed && !f.reached(c.exit.ended.Add(exitGrace))
 }
 
 // outlived reports whether a container that was restarted has run longer than the attempt that failed. Until

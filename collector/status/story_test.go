@@ -174,12 +174,14 @@ func TestAnExitThatIsMeant(t *testing.T) {
 		s.then(time.Second)
 		s.counted(ContainerExited, 0)
 	})
-	t.Run("the kubelet still has it", func(t *testing.T) {
+	t.Run("the kubelet knows of it", func(t *testing.T) {
 		s := tell(t, running())
 		exit(s)
 		s.then(time.Second).is(web, "")
 		s.kubeletAt = time.Time{}
-		s.then(exitLag).is(web, ContainerExited)
+		s.then(time.Second).is(web, "") // it tells of other pods
+		s.exited("web", 137, "Error", s.now)
+		s.then(0).is(web, ContainerExited)
 	})
 	t.Run("the kubelet says nothing", func(t *testing.T) {
 		s := tell(t, running())

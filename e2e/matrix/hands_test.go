@@ -64,8 +64,8 @@ func (p *play) breakIt(reason string) {
 		p.cause = time.Now()
 		p.put(p.base, pod("containers: []"))
 		_, err := p.once(p.Context(), p.cause, 2*time.Second, p.id, func(s exporter.Status) error {
-			if _, ok := s.Problem(reason); !ok {
-				return errors.New("not told")
+			if _, ok := s.Problem(reason); !ok || !s.Spec.Ready {
+				return errors.New("not told in time")
 			}
 			return nil
 		})

@@ -113,6 +113,8 @@ func (st *stage) free() (string, error) {
 func (st *stage) ordinary(o *node.Options) {
 	o.ManifestURL = "http://" + st.address + "/pods"
 	o.FeatureGates = nil
+	// Longer than a bad file has to stand before it is told of: else it is over before that.
+	o.FileCheckFrequency = 2 * time.Second
 	o.Configure = func(c *kubeletconfig.KubeletConfiguration) {
 		c.SerializeImagePulls = new(false) // a slow pull shall be nobody else's matter
 	}
