@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	cri "k8s.io/cri-client/pkg"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/change"
 )
 
 const defaultTimeout = 5 * time.Second
@@ -39,7 +41,7 @@ type Client struct {
 
 	listening atomic.Bool  // the event stream is open
 	listed    atomic.Int64 // when the lists of the last View were asked for, in ns since the epoch
-	changed   change
+	changed   change.Signal
 	foreign   foreign
 
 	mu      sync.Mutex // one View at a time; guards what follows
@@ -72,7 +74,7 @@ func New(o Options) (*Client, error) {
 
 // Changed returns a channel that is closed once something happened to a static pod, or may have, that the
 // last View does not show. The next View replaces it.
-func (c *Client) Changed() <-chan struct{} { return c.changed.wait() }
+func (c *Client) Changed() <-chan struct{} { return c.changed.Wait() }
 
 // Healthy reports whether changes are signalled as they happen: the event stream is open. While it is not,
 // only asking tells.

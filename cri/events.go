@@ -38,7 +38,7 @@ func (c *Client) Run(ctx context.Context) error {
 		heard := c.listening.Swap(false)
 		wait = pause(wait, err, heard && time.Since(opened) > mostWait)
 		if heard {
-			c.changed.fire() // the runtime may be gone, or have acted since
+			c.changed.Fire() // the runtime may be gone, or have acted since
 		}
 		if heard || !silent {
 			c.log.Info("no container events", "err", err)
@@ -97,7 +97,7 @@ func (c *Client) judge(endpoint string, opened <-chan struct{}, events <-chan *r
 		opened, proven = nil, nil
 		if !c.listening.Swap(true) {
 			c.log.Info("listening to container events", "endpoint", endpoint)
-			c.changed.fire() // what happened before the stream was open
+			c.changed.Fire() // what happened before the stream was open
 		}
 	}
 	for {
@@ -112,7 +112,7 @@ func (c *Client) judge(endpoint string, opened <-chan struct{}, events <-chan *r
 			}
 			heard()
 			if c.tells(e) {
-				c.changed.fire()
+				c.changed.Fire()
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func static(annotations map[string]string) bool {
 func (c *Client) View(ctx context.Context, resync bool) (*View, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changed.noted()
+	c.changed.Noted()
 	ctx = c.quietly(ctx)
 	v, err := c.view(ctx, resync)
 	if err != nil {

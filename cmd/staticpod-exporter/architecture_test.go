@@ -16,10 +16,11 @@ const module = "github.com/staticpod-exporter/staticpod-exporter/"
 // here has no place yet.
 var house = map[string][]string{
 	"manifest":             nil,
-	"cri":                  nil,
-	"collector/kubelet":    nil,
+	"collector/change":     nil,
+	"cri":                  {"collector/change"},
+	"collector/kubelet":    {"collector/change"},
 	"collector/kubeletlog": nil,
-	"collector/mirror":     nil,
+	"collector/mirror":     {"collector/change"},
 	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"observe/output":       {"collector/status", "manifest"},

@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/change"
 )
 
 const (
@@ -56,7 +58,7 @@ type Client struct {
 	servers []*server // best first
 	timeout time.Duration
 	log     *slog.Logger
-	changed *change
+	changed *change.Signal
 
 	mu         sync.Mutex // one View at a time; guards what follows
 	transports []*transported
@@ -90,7 +92,7 @@ func New(o Options) (*Client, error) {
 		o.TracerProvider = noop.NewTracerProvider()
 	}
 	tracer := o.TracerProvider.Tracer("github.com/staticpod-exporter/staticpod-exporter/collector/kubelet")
-	c := &Client{timeout: o.Timeout, log: o.Logger, changed: new(change)}
+	c := &Client{timeout: o.Timeout, log: o.Logger, changed: new(change.Signal)}
 	socket, err := socketOf(o.PodsSocket)
 	if err != nil {
 		return nil, err
@@ -162,7 +164,7 @@ func (c *Client) Run(ctx context.Context) error {
 
 // Changed returns a channel that is closed once something happened to a static pod, or may have, that the
 // last View does not show. The next View replaces it.
-func (c *Client) Changed() <-chan struct{} { return c.changed.wait() }
+func (c *Client) Changed() <-chan struct{} { return c.changed.Wait() }
 
 // Healthy reports whether a watch is open and nothing that it said needs a list: a resync once a minute is
 // then enough to find what no event tells. While it is not, only asking tells.
@@ -188,7 +190,7 @@ func (c *Client) Close() error {
 func (c *Client) View(ctx context.Context, resync bool) (*View, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changed.noted()
+	c.changed.Noted()
 	pods, at, transport, err := c.pods(ctx, resync)
 	if transport == "" {
 		return nil, err

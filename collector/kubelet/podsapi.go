@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	podsv1alpha1 "k8s.io/kubelet/pkg/apis/pods/v1alpha1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/change"
 )
 
 const (
@@ -36,7 +38,7 @@ type podsAPI struct {
 	timeout time.Duration
 	decoder *decoder
 	state   watched
-	changed *change
+	changed *change.Signal
 	tracer  trace.Tracer
 	log     *slog.Logger
 	opened  atomic.Uint64         // watches that began, each of which may be of another kubelet
@@ -172,7 +174,7 @@ func (p *podsAPI) run(ctx context.Context) {
 		opened := time.Now()
 		err := p.watch(ctx)
 		if early := status.Code(err) == codes.FailedPrecondition; p.initializing.Swap(early) != early {
-			p.changed.fire()
+			p.changed.Fire()
 		}
 		began := p.state.end()
 		if ctx.Err() != nil {
@@ -180,7 +182,7 @@ func (p *podsAPI) run(ctx context.Context) {
 		}
 		wait = pause(wait, err, began && time.Since(opened) > mostWait)
 		if began {
-			p.changed.fire() // the kubelet may be gone, or events were lost
+			p.changed.Fire() // the kubelet may be gone, or events were lost
 		}
 		if began || !silent {
 			p.log.Info("no watch of the kubelet's pods", "err", p.explain(err))
@@ -244,7 +246,7 @@ func (p *podsAPI) watch(ctx context.Context) (err error) {
 				p.initializing.Store(false)
 				p.state.begin(beginning, now)
 				beginning = nil
-				p.changed.fire()
+				p.changed.Fire()
 				p.log.Info("watching the kubelet's pods")
 			}
 			continue
@@ -255,7 +257,7 @@ func (p *podsAPI) watch(ctx context.Context) (err error) {
 				return fmt.Errorf("pod: %w", err)
 			}
 			if p.state.deleted(pod.UID, now) {
-				p.changed.fire()
+				p.changed.Fire()
 			}
 			continue
 		}
@@ -267,7 +269,7 @@ func (p *podsAPI) watch(ctx context.Context) (err error) {
 		case initial:
 			beginning = append(beginning, pod)
 		case p.state.changed(pod, now):
-			p.changed.fire()
+			p.changed.Fire()
 		}
 	}
 }

@@ -80,23 +80,3 @@ func TestWatched(t *testing.T) {
 		}
 	}
 }
-
-// Until a View takes note of it, a change stays signalled to whoever asks.
-func TestChangedStays(t *testing.T) {
-	var c change
-	first := c.wait()
-	c.fire()
-	c.fire()
-	await(t, first, "change")
-	await(t, c.wait(), "change for one who comes later")
-	c.noted()
-	select {
-	case <-c.wait():
-		t.Error("signalled after it was noted")
-	default:
-	}
-	second := c.wait()
-	c.noted()
-	c.fire()
-	await(t, second, "change for one who asked before it was noted twice")
-}

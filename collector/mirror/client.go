@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/change"
 )
 
 const (
@@ -36,7 +38,7 @@ type Options struct {
 type Client struct {
 	kubeconfig, node string
 	timeout          time.Duration
-	changed          *change
+	changed          *change.Signal
 	told             chan struct{} // closed when the API server was first asked, whatever came of it
 
 	mu   sync.Mutex // guards what follows
@@ -61,7 +63,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
-	return &Client{kubeconfig: o.Kubeconfig, node: o.Node, timeout: o.Timeout, changed: new(change), told: make(chan struct{})}, nil
+	return &Client{kubeconfig: o.Kubeconfig, node: o.Node, timeout: o.Timeout, changed: new(change.Signal), told: make(chan struct{})}, nil
 }
 
 // Run lists and watches until ctx is done, and then returns nil. It does so again whenever that fails.
@@ -90,7 +92,7 @@ func (c *Client) Run(ctx context.Context) error {
 
 // Changed returns a channel that is closed once something happened to a mirror pod, or to the connection, that the
 // last View does not show. The next View replaces it.
-func (c *Client) Changed() <-chan struct{} { return c.changed.wait() }
+func (c *Client) Changed() <-chan struct{} { return c.changed.Wait() }
 
 // Healthy reports whether a watch is open, so that Changed tells all there is.
 func (c *Client) Healthy() bool {
@@ -109,7 +111,7 @@ func (c *Client) View(ctx context.Context, _ bool) (*View, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changed.noted()
+	c.changed.Noted()
 	if !c.open {
 		return nil, fmt.Errorf("mirror pods: %w", c.err)
 	}
@@ -179,7 +181,7 @@ func (c *Client) tell() {
 	default:
 		close(c.told)
 	}
-	c.changed.fire()
+	c.changed.Fire()
 	c.mu.Unlock()
 }
 
