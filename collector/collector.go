@@ -182,12 +182,13 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 		case <-events:
 			c.undrained = true
 			c.publish(time.Now().Add(coalesce))
-			c.kubelet.suspect(time.Now())
+			c.kubelet.suspect(time.Now(), false)
 		case <-c.kubelet.wake:
 			c.kubelet.stir(time.Now())
 		case <-c.runtime.wake:
 			c.runtime.stir(time.Now())
-			c.kubelet.suspect(time.Now())
+			// A watch does not tell that the kubelet gave up a pod whose containers it ends.
+			c.kubelet.suspect(time.Now(), true)
 		case <-c.mirrors.wake:
 			c.mirrors.stir(time.Now())
 		}

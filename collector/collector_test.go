@@ -501,6 +501,37 @@ func TestHearsay(t *testing.T) {
 	})
 }
 
+// A watch does not tell that the kubelet gave up a pod: when the runtime has news the kubelet is asked for all of its
+// pods, soon, and not more often than every ten seconds.
+func TestHearsayOfARuntime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.run()
+		b.pass(30 * time.Second)
+		b.kubelet.questions()
+		b.runtime.fire()
+		b.pass(2 * time.Second)
+		if n, resyncs := b.kubelet.questions(); n != 1 || resyncs != 1 {
+			t.Errorf("asked %d times, %d to resync", n, resyncs)
+		}
+		for range 28 {
+			b.runtime.fire()
+			b.pass(time.Second)
+		}
+		if n, resyncs := b.kubelet.questions(); n != 2 || resyncs != 2 {
+			t.Errorf("asked %d times in 28 seconds of news, %d to resync", n, resyncs)
+		}
+		b.log.say(kubeletlog.SyncFailed)
+		b.pass(25 * time.Second)
+		b.kubelet.questions()
+		b.log.say(kubeletlog.SyncFailed)
+		b.pass(5 * time.Second)
+		if n, _ := b.kubelet.questions(); n != 0 {
+			t.Errorf("asked %d times because of a line of its log", n)
+		}
+	})
+}
+
 // What events do not tell is found at a node where they never pause, too.
 func TestChangesDoNotPutOffResyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

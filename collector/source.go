@@ -25,10 +25,12 @@ type source[V any] struct {
 	dirty  time.Time // when to ask because of a change; zero for not
 	resync time.Time // when to ask anew in any case
 	begun  time.Time // of the question under way
-	asking bool
-	hangs  bool // the question under way is past its deadline
-	asked  int
-	limit  time.Duration
+	// resynced is when it was last asked anew.
+	resynced time.Time
+	asking   bool
+	hangs    bool // the question under way is past its deadline
+	asked    int
+	limit    time.Duration
 }
 
 // listen takes the channel of changes, unless it is closed because of one that has yet to be looked at.
@@ -44,11 +46,17 @@ func (s *source[V]) stir(now time.Time) {
 	s.dirty = latest(now.Add(coalesce), s.begun.Add(2*s.state.Duration))
 }
 
-// suspect has a source that answers, and does not tell its changes, asked because another one has news. More of
-// it does not put the question off.
-func (s *source[V]) suspect(now time.Time) {
-	if s.ask != nil && s.state.Up && s.dirty.IsZero() && !s.healthy() {
-		s.dirty = now.Add(hearsay)
+// suspect has a source that answers asked because another one has news: one that does not tell its changes, and
+// with more of it one that does, because it does not tell everything. More news does not put the question off.
+func (s *source[V]) suspect(now time.Time, more bool) {
+	switch {
+	case s.ask == nil || !s.state.Up:
+	case !s.healthy():
+		if s.dirty.IsZero() {
+			s.dirty = now.Add(hearsay)
+		}
+	case more:
+		s.resync = earliest(s.resync, latest(now.Add(hearsay), s.resynced.Add(retryInterval)))
 	}
 }
 
@@ -59,6 +67,9 @@ func (s *source[V]) begin(ctx context.Context, now time.Time, c *Collector, ques
 		return
 	}
 	s.asking, s.hangs, s.begun, s.dirty, s.limit = true, false, now, time.Time{}, c.options.Timeout
+	if resync {
+		s.resynced = now
+	}
 	questions.Go(func() {
 		question, cancel := context.WithTimeout(ctx, s.limit)
 		defer cancel()

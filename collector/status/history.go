@@ -58,7 +58,7 @@ func (f *findings) follow(d *manifest.Definition) {
 		if h.Sandbox == "" {
 			h.Sandbox = sandbox
 		}
-		if d.Hash != h.Hash && (f.isCurrent(d) || !h.Recreated.IsZero() && f.r.now.Before(h.Recreated.Add(recreationGrace))) {
+		if d.Hash != h.Hash && (f.isOf(d) || !h.Recreated.IsZero() && f.r.now.Before(h.Recreated.Add(recreationGrace))) {
 			// The definition has changed after all, and the pod is of it.
 			h.Hash, h.Path, h.Kubelet = d.Hash, d.Path, version
 			h.Recreated, h.How = time.Time{}, ""
@@ -81,8 +81,16 @@ func (f *findings) follow(d *manifest.Definition) {
 	h.How = "the pod was made anew and its definition did not change: " + f.how(before, *h)
 }
 
-// isCurrent reports whether the pod is proven to be of the definition as it is now.
-func (f *findings) isCurrent(d *manifest.Definition) bool { return f.current(d).Status == True }
+// isOf reports whether the pod is proven to be of the definition as it is now: by its UID, or, where that cannot be
+// known before, because it is as defined and came after the definition changed. An edit of labels alone leaves the
+// specification as it was.
+func (f *findings) isOf(d *manifest.Definition) bool {
+	if string(d.UID) == f.uid {
+		return true
+	}
+	p := f.pod()
+	return f.current(d).Status == True && p != nil && p.seen.After(plain(d.Updated))
+}
 
 // how says what is known to have changed between two incarnations.
 func (f *findings) how(before, now history) string {

@@ -297,3 +297,19 @@ func TestAProblemThatGetsItsPlaceIsNoNewOnset(t *testing.T) {
 	st.then(time.Second)
 	st.counted(manifest.CrossSourceDuplicate, 1)
 }
+
+// An edit of labels leaves the specification as it was: the pod that runs is of the old content, and its successor is
+// no recreation.
+func TestAnEditOfLabelsIsNoRecreation(t *testing.T) {
+	s := observing()
+	st := tell(t, s)
+	st.then(time.Second)
+	d := s.edit("web")
+	st.then(5 * time.Second)
+	s.pods, s.sandboxes = nil, nil
+	p := s.run(d)
+	p.Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+	st.then(time.Second)
+	st.then(recreationGrace + time.Minute)
+	st.counted(UnplannedRecreation, 0)
+}

@@ -16,7 +16,7 @@ var incidents = []row{
 	{story: "the kubelet is stopped", name: "kubelet-stopped", only: theNode,
 		act:    func(p *play) { p.node.Kubelet.Stop(p.Context()) },
 		mend:   func(p *play) { p.must(p.node.Kubelet.Start(p.Context())) },
-		reason: "KubeletDown"},
+		reason: "KubeletDown", also: []string{"KubeletSourcesNotReady"}},
 	{story: "the kubelet hangs", name: "kubelet-hangs", only: theNode,
 		act:    func(p *play) { p.must(p.node.Kubelet.Freeze()) },
 		mend:   func(p *play) { p.must(p.node.Kubelet.Thaw()) },
@@ -83,7 +83,7 @@ var incidents = []row{
 		act:    func(p *play) { p.restartKubelet(at(p.server(unavailable))) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },
 		reason: "KubeletNotFetching", words: "staticPodURL", also: []string{"KubeletDown", "KubeletSourcesNotReady"}},
-	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true, done: true, // it is made anew, which is told
+	{story: "the kubelet has no URL, and stops what it had from there", name: "no-url", only: http, disturbs: true, done: true, most: 2, // it is made anew, which is told
 		before: pod(sleeps),
 		act:    func(p *play) { p.restartKubelet(func(o *node.Options) { p.ordinary(o); o.ManifestURL = "" }) },
 		mend:   func(p *play) { p.restartKubelet(p.ordinary) },

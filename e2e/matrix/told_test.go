@@ -97,7 +97,9 @@ func (w *told) hear(event exporter.Event, initial map[string]bool) {
 
 // same reports whether two problems are one: a later one of the kind has another onset.
 func same(p, q exporter.Problem) bool {
-	return p.Reason == q.Reason && p.Detail == q.Detail && p.Path == q.Path && p.Line == q.Line && p.Field == q.Field && p.Since.Equal(q.Since)
+	placed := (p.Path == "") != (q.Path == "") // it was found before its place was known
+	return p.Reason == q.Reason && p.Detail == q.Detail && p.Since.Equal(q.Since) &&
+		(placed || p.Path == q.Path && p.Line == q.Line && p.Field == q.Field)
 }
 
 // status returns what is told of one status.
