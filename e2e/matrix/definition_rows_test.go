@@ -156,7 +156,7 @@ var definitions = []row{
 	{story: "an edit breaks a pod that runs, which is what is served of it", name: "kept", only: http,
 		before: pod(sleeps), write: pod("containers: []"),
 		reason: "LastRevisionKept", beside: true, ready: true, must: []string{"ManifestInvalid"}},
-	{story: "an edit breaks a pod that runs, and the kubelet is about to stop it", name: "bad-edit", only: file,
+	{story: "an edit breaks a pod that runs, and the kubelet is about to stop it", name: "bad-edit", only: file, most: 10, // tries
 		before: pod(sleeps), act: func(p *play) { p.breakIt("StopPending") },
 		mend:   func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) }, // what it was would be a recreation
 		reason: "StopPending", beside: true, detail: "Broken", ready: true, also: []string{"ManifestInvalid", "ManifestRejected", "ContainerExited", "UnplannedRecreation"}},

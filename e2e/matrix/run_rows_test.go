@@ -76,7 +76,7 @@ var running = []row{
 			_, err := p.node.Runtime().StopPodSandbox(p.Context(), &cri.StopPodSandboxRequest{PodSandboxId: p.sandbox()})
 			p.must(err)
 		},
-		mend:   func(*play) {}, // the kubelet makes it anew, which is told
+		mend:   func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) },
 		reason: "UnplannedRecreation", ready: true, also: []string{"ContainerExited", "ContainerStartFailed"}}, // the kubelet may try it in the old one first
 	{story: "a readiness probe fails once in a while, which the threshold is there for", name: "flaps",
 		before: pod(serves(probe("readiness", "/ready", "failureThreshold: 5, "))),
