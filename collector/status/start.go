@@ -28,8 +28,10 @@ func (f *findings) judgeStart() {
 
 // over reports whether the pod has no start or run to judge: it was not admitted, has not begun, or is going.
 func (f *findings) over() bool {
-	p := f.pod()
-	return f.uid == "" || f.terminating() || f.waits() || p != nil && (p.rejected() || p.deleting)
+	p, w := f.pod(), &f.r.world
+	// What the runtime still has of a pod that the kubelet does not have is of a former life of it.
+	former := p == nil && w.kubelet.fresh() && !w.sourcesNotReady
+	return f.uid == "" || former || f.terminating() || f.waits() || p != nil && (p.rejected() || p.deleting)
 }
 
 // judgeSurroundings finds what only the log tells: a sandbox that cannot be made, a volume that cannot be

@@ -313,3 +313,28 @@ func TestAnEditOfLabelsIsNoRecreation(t *testing.T) {
 	st.then(recreationGrace + time.Minute)
 	st.counted(UnplannedRecreation, 0)
 }
+
+// A definition that is taken away and brought back as it was has the UID that it had: that its containers have ended
+// is of its former life.
+func TestAPodThatIsBroughtBackHasNotExited(t *testing.T) {
+	s := running()
+	st := tell(t, s)
+	definitions, pods := s.definitions, s.pods
+	s.definitions, s.pods = nil, nil
+	s.serve()
+	s.fetch(s.now)
+	r := &s.box("web").Containers[0]
+	r.State, r.PID, r.Reason, r.Finished = cri.Exited, 0, "Completed", s.now
+	s.sandboxes[0].Ready = false
+	st.then(20 * time.Second)
+	s.definitions = definitions
+	s.serve()
+	s.fetch(s.now)
+	st.then(time.Second)
+	st.counted(ContainerExited, 0)
+	s.pods = pods
+	s.pods[0].Status = corev1.PodStatus{Phase: corev1.PodPending}
+	s.pods[0].Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+	st.then(time.Second)
+	st.counted(ContainerExited, 0)
+}
