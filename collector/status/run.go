@@ -128,6 +128,11 @@ func (f *findings) mayEnd(c *container) bool {
 // mayBeMeant reports whether it is too early to call an exit a problem. The kubelet ends the containers of a pod
 // that it removes or replaces, and says so only afterwards; the runtime tells of them at once.
 func (f *findings) mayBeMeant(c *container) bool {
+	if p := f.pod(); p != nil && !c.exit.ended.After(p.seen) {
+		// It is of a life of the pod before the kubelet saw it: of one taken away and brought back as it was, say.
+		_, said := f.was(ContainerExited, c.field())
+		return !said && !f.reached(p.seen.Add(exitGrace))
+	}
 	return c.unconfirmed && !f.reached(c.exit.ended.Add(exitGrace))
 }
 

@@ -333,8 +333,10 @@ func TestAPodThatIsBroughtBackHasNotExited(t *testing.T) {
 	st.then(time.Second)
 	st.counted(ContainerExited, 0)
 	s.pods = pods
-	s.pods[0].Status = corev1.PodStatus{Phase: corev1.PodPending}
+	s.exited("web", 0, "Completed", r.Finished)
 	s.pods[0].Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
 	st.then(time.Second)
 	st.counted(ContainerExited, 0)
+	st.then(exitGrace)
+	st.counted(ContainerExited, 1) // the kubelet does not start it
 }
