@@ -152,7 +152,7 @@ func (f *Follower) publish(ctx context.Context, p progress) {
 	f.mu.Lock()
 	f.pending = append(f.pending, p.events...)
 	if len(f.pending) > pendingLimit {
-		f.pending = condense(f.pending)
+		f.pending = condense(f.pending, func(e *Event) *Event { return e })
 	}
 	f.stats.Lines += p.lines
 	f.stats.Oversized += p.oversized
@@ -191,14 +191,15 @@ func (f *Follower) report(err error) {
 	}
 }
 
-// condense leaves out repeats of an event between its first and its last. It works in place.
-func condense(events []Event) []Event {
+// condense leaves out repeats of an event between its first and its last. It works in place. of is the event of an
+// element.
+func condense[T any](events []T, of func(*T) *Event) []T {
 	type place struct{ first, last int }
 	seed := maphash.MakeSeed()
 	keys := make([]uint64, len(events))
 	places := make(map[uint64]place, len(events)/4)
 	for i := range events {
-		e := &events[i]
+		e := of(&events[i])
 		var h maphash.Hash
 		h.SetSeed(seed)
 		for _, s := range [...]string{string(e.Kind), e.Path, e.Namespace, e.Pod, e.UID, e.Container, e.Reason, e.Message} {

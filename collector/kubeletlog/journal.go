@@ -92,7 +92,7 @@ func (j *journal) session(ctx context.Context) error {
 		j.last = ""
 		return nil
 	case err != nil && !any && strings.Contains(err.Error(), " boot"), err == nil && !any:
-		return fmt.Errorf("the journal has no entry of %s since the node booted (is that the name of the kubelet's unit, and may the exporter read the journal? root may, and the group systemd-journal)", j.source.unit)
+		return errNoEntry(j.source)
 	case errors.Is(err, errSilent):
 		return errors.New("journalctl does not answer")
 	case err != nil:
@@ -180,6 +180,11 @@ func (j *journal) take(e *entry) {
 	if j.decoder.assembler.pending() == 0 {
 		j.reached = position{Path: j.source.String(), Cursor: e.cursor}
 	}
+}
+
+// errNoEntry says what may be wrong where a journal has nothing of the kubelet.
+func errNoEntry(source journalSource) error {
+	return fmt.Errorf("the journal has no entry of %s since the node booted (is that the name of the kubelet's unit, and may the exporter read the journal? root may, and the group systemd-journal)", source.unit)
 }
 
 func (j *journal) publish(ctx context.Context, lag int64) {
