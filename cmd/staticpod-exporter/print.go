@@ -25,6 +25,7 @@ func newPrinter(w io.Writer, t resourceType, form string, watched bool) (printer
 			header = output.WithEvent(header, "*")
 		}
 		p.table = output.NewTable(w, header)
+		p.table.Colours = coloursOf(w)
 		return p, nil
 	case "yaml":
 		return yamlPrinter{output.NewDocuments(w)}, nil

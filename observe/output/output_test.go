@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -311,5 +312,29 @@ func flush(t *testing.T, table *Table) {
 	t.Helper()
 	if err := table.Flush(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Colours change nothing about where a cell is.
+func TestColoursKeepColumns(t *testing.T) {
+	var plain, coloured strings.Builder
+	for _, b := range []*strings.Builder{&plain, &coloured} {
+		table := NewTable(b, []string{"NODE", "*", "READY", "REASON", "STALE"})
+		table.Colours = b == &coloured
+		table.Row([]string{"ノード", "+", "True", "<none>", "false"})
+		table.Row([]string{"n", "-", "False", "CrashLoopBackOff", "true"})
+		table.Row([]string{"n", "", "Unknown", "NotReady", "false"})
+		flush(t, table)
+	}
+	for _, painted := range []string{"\x1b[32mTrue\x1b[0m ", "\x1b[31mFalse\x1b[0m ", "\x1b[31mCrashLoopBackOff\x1b[0m ", "\x1b[33mNotReady\x1b[0m ", "\x1b[33mtrue\x1b[0m\n"} {
+		if !strings.Contains(coloured.String(), painted) {
+			t.Errorf("no %q in\n%q", painted, coloured.String())
+		}
+	}
+	if got := regexp.MustCompile("\x1b\\[[0-9]+m").ReplaceAllString(coloured.String(), ""); got != plain.String() {
+		t.Errorf("without its colours\n%swant\n%s", got, plain.String())
+	}
+	if strings.Contains(plain.String(), "\x1b") {
+		t.Errorf("colours nobody asked for: %q", plain.String())
 	}
 }

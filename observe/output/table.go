@@ -23,14 +23,18 @@ const (
 // A Table aligns rows in columns. Rows are held back until Flush; later batches keep the columns of the
 // earlier ones and widen them only where they must, so that a watch stays readable.
 type Table struct {
+	// Colours are off by default.
+	Colours Colours
+
 	w      io.Writer
+	header []string
 	rows   [][]string
 	widths []int
 }
 
 // NewTable returns a Table on w whose first row is header. The caller calls Flush.
 func NewTable(w io.Writer, header []string) *Table {
-	t := &Table{w: w, widths: make([]int, len(header))}
+	t := &Table{w: w, header: header, widths: make([]int, len(header))}
 	t.Row(header)
 	return t
 }
@@ -50,7 +54,7 @@ func (t *Table) Flush() error {
 	var b strings.Builder
 	for _, row := range t.rows {
 		for i, cell := range row {
-			b.WriteString(cell)
+			b.WriteString(t.Colours.Paint(colourOf(t.header[i], cell), cell))
 			if i < len(row)-1 {
 				b.WriteString(strings.Repeat(" ", t.widths[i]-columns(cell)+padding))
 			}
