@@ -30,9 +30,10 @@ E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
 E2E_AT_ONCE  := 2
 SOAK         := 10m
 TEST_TIMEOUT := 10m
+FUZZ_TIME    := 5s
 
 .DEFAULT_GOAL := help
-.PHONY: build run node test unit e2e soak older oracle bench lint golden clean help requirements
+.PHONY: build run node test unit fuzz e2e soak older oracle bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -57,6 +58,12 @@ test: lint unit oracle bin/node ## What must pass: lint, unit tests with the rac
 
 unit: requirements $(PROMTOOL)
 	PROMTOOL=$(PROMTOOL) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+# One worker for each: they run beside other things. What a target found lies in testdata/fuzz of its package.
+fuzz: requirements ## Fuzz every parser for FUZZ_TIME, 5s by default.
+	@grep -rHo --include=*_test.go --exclude-dir=e2e '^func Fuzz[A-Za-z]*' . | sort | while IFS=: read -r file target; do \
+	  $(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZ_TIME) -parallel 1 "$$(dirname "$$file")"; \
+	done
 
 # What the tests keep, such as the kubelet's log and the reports that are printed in the end, is below bin/e2e.
 e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'; E2E_PACKAGES=./matrix.
