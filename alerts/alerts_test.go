@@ -9,13 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"text/template"
 	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/staticpod-exporter/staticpod-exporter/collector"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics/metricstest"
@@ -72,14 +70,21 @@ func TestRulesAreComplete(t *testing.T) {
 			if summary == "" || !unicode.IsUpper(rune(summary[0])) || !strings.HasSuffix(summary, ".") || strings.Contains(summary, "{{") {
 				t.Errorf("summary %q is not one sentence for all", summary)
 			}
-			if r.Annotations["description"] == "" || !strings.Contains(r.Expr, "absent(") && !strings.Contains(r.Annotations["description"], "$labels.instance") {
-				t.Errorf("description %q does not name the node", r.Annotations["description"])
+			where := "$labels.instance"
+			if strings.HasPrefix(r.Alert, "StaticPodFleet") {
+				where = "$labels.job"
+			}
+			if r.Annotations["description"] == "" || !strings.Contains(r.Expr, "absent(") && !strings.Contains(r.Annotations["description"], where) {
+				t.Errorf("description %q does not say where", r.Annotations["description"])
 			}
 		})
 	}
 }
 
-var queries = regexp.MustCompile(`printf "((?:[^"\\]|\\.)*)"`)
+var (
+	queries = regexp.MustCompile(`printf "((?:[^"\\]|\\.)*)"`)
+	reasons = regexp.MustCompile(`reason=~?"([^"]+)"`)
+)
 
 // Every metric and label in an expression exists, those in annotations too.
 func TestExpressions(t *testing.T) {
@@ -130,7 +135,7 @@ func TestRefusals(t *testing.T) {
 // Every other reason in an expression exists.
 func TestReasons(t *testing.T) {
 	for _, r := range rules(t) {
-		for _, match := range regexp.MustCompile(`reason=~?"([^"]+)"`).FindAllStringSubmatch(r.Expr, -1) {
+		for _, match := range reasons.FindAllStringSubmatch(r.Expr, -1) {
 			for reason := range strings.SplitSeq(match[1], "|") {
 				if !known(reason) {
 					t.Errorf("%s: reason %s does not exist", cmp.Or(r.Alert, r.Record), reason)
@@ -144,50 +149,84 @@ func known(reason string) bool {
 	return slices.ContainsFunc(status.Reasons(), func(c status.Code) bool { return string(c.Reason) == reason })
 }
 
-// A runbook is a section of docs/reasons.md, which has one for each reason, or of docs/metrics.md.
+const base = "https://github.com/staticpod-exporter/staticpod-exporter/blob/main/docs/runbooks.md#"
+
+// Every alert has its section among the runbooks, which says all that it has to, and every section its alert.
 func TestRunbooks(t *testing.T) {
-	const base = "https://github.com/staticpod-exporter/staticpod-exporter/blob/main/docs/"
-	inputs := []collector.Input{collector.InputManifest, collector.InputKubelet, collector.InputRuntime, collector.InputLog, collector.InputMirror}
-	content, err := os.ReadFile("../docs/metrics.md")
+	content, err := os.ReadFile("../docs/runbooks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sections []string
-	for line := range strings.Lines(string(content)) {
-		if title, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok {
-			sections = append(sections, strings.ReplaceAll(strings.ToLower(title), " ", "-"))
-		}
+	sections := map[string]string{}
+	for _, section := range strings.Split(string(content), "\n### ")[1:] {
+		title, text, _ := strings.Cut(section, "\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		sections[title] = text
 	}
+	alerts := map[string]bool{}
 	for _, r := range rules(t) {
-		if r.Record != "" {
+		if r.Alert == "" {
 			continue
 		}
-		url, err := template.New(r.Alert).Parse(`{{ $labels := . }}` + r.Annotations["runbook_url"])
-		if err != nil {
-			t.Fatal(err)
+		alerts[r.Alert] = true
+		if want := base + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+			t.Errorf("%s: runbook_url %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
-		for _, input := range inputs {
-			if r.Alert == "StaticPodInputDown" {
-				both := input == collector.InputKubelet || input == collector.InputRuntime
-				if both != (r.Labels["severity"] == "critical") {
-					continue
+		for _, part := range []string{"*" + r.Labels["severity"] + "*", "- **Confirm**", "- **Mostly**", "- **Mend**", "- **Do not**"} {
+			if !strings.Contains(sections[r.Alert], part) {
+				t.Errorf("the runbook of %s does not say %s", r.Alert, part)
+			}
+		}
+	}
+	for title := range sections {
+		if !alerts[title] {
+			t.Errorf("the runbook %s is of no alert", title)
+		}
+	}
+}
+
+// The document says of every reason which alert it leads to, and the rules agree.
+func TestReasonsLeadToAlerts(t *testing.T) {
+	content, err := os.ReadFile("../docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| \[(\w+)\]\(reasons\.md#(\w+)\) \| (.+) \|$`).FindAllStringSubmatch(string(content), -1) {
+		if said[row[1]] = row[3]; strings.ToLower(row[1]) != row[2] {
+			t.Errorf("%s is linked to #%s", row[1], row[2])
+		}
+	}
+	for _, code := range status.Reasons() {
+		if said[string(code.Reason)] == "" {
+			t.Errorf("which alert %s leads to is not said", code.Reason)
+		}
+	}
+	records, names := map[string]string{}, []string{"none"}
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			records[r.Record] = r.Expr
+			continue
+		}
+		names = append(names, r.Alert)
+		selected := r.Expr
+		for record, expr := range records {
+			if strings.HasPrefix(strings.TrimLeft(selected, "( \n"), record) {
+				selected = expr
+			}
+		}
+		selected, _, _ = strings.Cut(selected, "unless") // what comes after that is not what it is about
+		for _, match := range reasons.FindAllStringSubmatch(selected, -1) {
+			for reason := range strings.SplitSeq(match[1], "|") {
+				if !strings.Contains(said[reason], r.Alert) {
+					t.Errorf("%s leads to %s, and is said to lead to: %s", reason, r.Alert, said[reason])
 				}
 			}
-			var out strings.Builder
-			if err := url.Execute(&out, map[string]string{"input": string(input)}); err != nil {
-				t.Fatal(err)
-			}
-			page, anchor, _ := strings.Cut(strings.TrimPrefix(out.String(), base), "#")
-			found := false
-			switch page {
-			case "reasons.md":
-				found = slices.ContainsFunc(status.Reasons(), func(c status.Code) bool { return strings.ToLower(string(c.Reason)) == anchor })
-			case "metrics.md":
-				found = slices.Contains(sections, anchor)
-			}
-			if !found {
-				t.Errorf("%s: there is no section %s", r.Alert, &out)
-			}
+		}
+	}
+	for reason, alert := range said {
+		if !known(reason) || !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(alert, name) }) {
+			t.Errorf("%s: %s", reason, alert)
 		}
 	}
 }
