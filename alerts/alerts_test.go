@@ -33,7 +33,12 @@ type rule struct {
 
 func rules(t *testing.T) []rule {
 	t.Helper()
-	content, err := FS.ReadFile("alerts.yaml")
+	return rulesOf(t, "alerts.yaml")
+}
+
+func rulesOf(t *testing.T, name string) []rule {
+	t.Helper()
+	content, err := FS.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +112,27 @@ func TestExpressions(t *testing.T) {
 			if _, err := vocabulary.Check(strings.ReplaceAll(format, "%q", `"x"`)); err != nil {
 				t.Errorf("%s: description: %v", r.Alert, err)
 			}
+		}
+	}
+}
+
+// So it is with records, of which each is called by the labels that it keeps.
+func TestRecords(t *testing.T) {
+	vocabulary, err := metricstest.NewVocabulary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rulesOf(t, "rules.yaml") {
+		if _, err := vocabulary.Check(r.Expr); err != nil {
+			t.Errorf("%s: %v", r.Record, err)
+		}
+		kept := regexp.MustCompile(`^\w+ by \(([^)]*)\)`).FindStringSubmatch(r.Expr)
+		if kept == nil || r.Alert != "" {
+			t.Fatalf("%s is no aggregation", cmp.Or(r.Record, r.Alert))
+		}
+		level, _, _ := strings.Cut(r.Record, ":")
+		if level != "instance" && level != strings.ReplaceAll(kept[1], ", ", "_") {
+			t.Errorf("%s keeps %s", r.Record, kept[1])
 		}
 	}
 }
@@ -233,7 +259,7 @@ func TestReasonsLeadToAlerts(t *testing.T) {
 
 func TestPromtool(t *testing.T) {
 	for _, args := range [][]string{
-		{"check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"},
+		{"check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml", "rules.yaml"},
 		{"test", "rules", "alerts_test.yaml"},
 	} {
 		if err := metricstest.Promtool(t, args...); err != nil {

@@ -43,6 +43,7 @@ Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.`
 		newGetCommand(),
 		newValidateCommand(),
 		newCheckConfigCommand(),
+		newAssetsCommand(),
 		newVersionCommand(),
 	)
 	return root
