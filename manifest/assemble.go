@@ -83,6 +83,8 @@ func (a *assembler) keptDefinition(key string, e *entry) *Definition {
 	causes := a.causes[key]
 	d.Valid = !slices.ContainsFunc(causes, func(p Problem) bool { return p.Level == Critical })
 	if !d.Valid {
+		a.garble(e)
+		d.Changed, d.Judged = e.Changed, e.Judged
 		causes = append(causes, kept(e))
 	}
 	d.Problems = a.dated(e, nil, causes)
@@ -144,6 +146,7 @@ func (a *assembler) unparsed(f *readFile, source Source, line int, problems []Pr
 	if e.Revision == 0 {
 		e.Revision, e.Updated = 1, a.at
 	}
+	a.garble(e)
 	d := definition(e, nil)
 	d.ID = key
 	d.Problems = a.dated(e, problems, nil)
@@ -159,10 +162,7 @@ func (a *assembler) use(key string) *entry {
 // update brings e to the content of c.
 func (a *assembler) update(e *entry, c *Candidate) {
 	e.Namespace, e.Name, e.Path, e.Line = c.Namespace, c.Name, c.Path, c.Line
-	if e.Hash != c.Hash || e.Revision == 0 {
-		e.Hash, e.Updated = c.Hash, a.at
-		e.Revision++
-	}
+	a.change(e, c)
 }
 
 // dated gives every problem its onset and forgets the onsets of those that are over. Problems of the file's
@@ -204,6 +204,10 @@ func definition(e *entry, c *Candidate) *Definition {
 	d := &Definition{
 		Namespace: e.Namespace, Name: e.Name, Source: e.Source, Path: e.Path, Line: e.Line,
 		Version: e.Revision, Created: e.Created, Updated: e.Updated, Hash: e.Hash,
+		Changed: e.Changed, Judged: e.Judged,
+	}
+	if d.Changed.IsZero() { // of a state that did not tell
+		d.Changed, d.Judged = e.Updated, e.Updated
 	}
 	if c != nil {
 		d.UID, d.Pod = c.UID, c.Pod
@@ -263,6 +267,7 @@ func (a *assembler) addDirectoryFile(f *readFile) {
 		}
 		if known := a.state.Entries[key]; known != nil && known.Name != "" {
 			a.used[key] = true
+			a.garble(known)
 			d := definition(known, nil)
 			d.Problems = a.dated(known, problems, nil)
 			a.add(d)

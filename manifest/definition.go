@@ -29,6 +29,11 @@ type Definition struct {
 
 	Version          uint64 // starts at 1, +1 per effective change
 	Created, Updated time.Time
+	// Changed is when the content as last read was written, also one that tells no pod's name: the change time of
+	// its file, which a rename moves too, or when it was read where that is not known.
+	Changed time.Time
+	// Judged is when that content was first read.
+	Judged time.Time
 
 	// Hash identifies the content as last read: the full lower-case hex SHA-256 that UID is taken from.
 	Hash string

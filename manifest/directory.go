@@ -62,7 +62,7 @@ func (v *Validator) readDirectory(dir, as string) ([]readFile, error) {
 func (v *Validator) readManifest(path, known string) readFile {
 	f := readFile{path: known}
 	if info, err := os.Stat(path); err == nil {
-		f.modified = info.ModTime()
+		f.modified, f.changed = info.ModTime(), changed(path, info)
 	}
 	var data []byte
 	if data, f.err = readBounded(path); f.err == nil {

@@ -28,6 +28,7 @@ type listing struct {
 type sourceFile struct {
 	path     string
 	modified time.Time
+	changed  time.Time
 	data     []byte
 	err      error // why it could not be read; data is nil then
 }
@@ -123,7 +124,7 @@ func readSource(path string) (f sourceFile, ok bool) {
 		f.err = fmt.Errorf("%s is not a regular file", path)
 		return f, true
 	}
-	f.modified = info.ModTime()
+	f.modified, f.changed = info.ModTime(), changed(path, info)
 	f.data, f.err = readBounded(path)
 	return f, true
 }

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -52,9 +53,10 @@ type Running map[string]types.UID
 type readFile struct {
 	path       string
 	modified   time.Time
-	err        error // why it could not be read
+	changed    time.Time // when it was written or put in its place; zero when that is not known
+	err        error     // why it could not be read
 	candidates []*Candidate
-	sum        [sha256.Size]byte // of the content; only of files of the kubelet's directory
+	sum        [sha256.Size]byte // of the content
 }
 
 // sound reports whether the file was read and everything in it may be served, so that what it lacks was
@@ -199,11 +201,41 @@ func (p *planner) adopt() {
 		e := p.entry(key, c.Namespace, c.Name, SourceHTTP)
 		e.Path, e.Line = c.Path, c.Line
 		e.GoneSince, e.Held = time.Time{}, false
-		if e.Hash != c.Hash {
-			e.Hash, e.Updated = c.Hash, p.at
-			e.Revision++
-		}
+		p.change(e, c)
 	}
+}
+
+// change brings e to the content of c. That a file tells of its pod again as it did before it was garbled is no new
+// version, but somebody's change all the same.
+func (p *planner) change(e *entry, c *Candidate) {
+	if e.Hash == c.Hash && e.Revision > 0 && e.Garbled == "" {
+		return
+	}
+	e.Changed, e.Judged, e.Garbled = p.changedAt(e, c.Path), p.at, ""
+	if e.Hash != c.Hash || e.Revision == 0 {
+		e.Hash, e.Updated = c.Hash, p.at
+		e.Revision++
+	}
+}
+
+// garble takes down that the file of e was changed to something that does not tell of its pod.
+func (p *planner) garble(e *entry) {
+	f := p.files[e.Path]
+	if f == nil || f.err != nil {
+		return
+	}
+	if sum := hex.EncodeToString(f.sum[:]); e.Garbled != sum {
+		e.Changed, e.Judged, e.Garbled = p.changedAt(e, e.Path), p.at, sum
+	}
+}
+
+// changedAt is when what a file holds of e now was written. A file cannot have been changed before it held what was
+// read of it the time before, nor after it was read.
+func (p *planner) changedAt(e *entry, path string) time.Time {
+	if f := p.files[path]; f != nil && f.changed.After(e.Changed) && f.changed.Before(p.at) {
+		return f.changed
+	}
+	return p.at
 }
 
 // entry returns the entry of key, made when it is new.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,8 +27,9 @@ func (s *Store) read(sources Sources, at time.Time, deliberate bool) (r reading,
 		}
 		l := list(patterns)
 		for _, f := range l.files {
-			read := readFile{path: f.path, modified: f.modified, err: f.err}
+			read := readFile{path: f.path, modified: f.modified, changed: f.changed, err: f.err}
 			if f.err == nil {
+				read.sum = sha256.Sum256(f.data)
 				read.candidates = s.validator.File(f.path, f.data, FormDefinitions)
 			}
 			r.files = append(r.files, read)
@@ -44,8 +46,12 @@ func (s *Store) read(sources Sources, at time.Time, deliberate bool) (r reading,
 		slices.Sort(r.incomplete)
 		r.gone = func(path string) bool { return path != sources.ConfigPath && l.gone(path) }
 		if sources.ConfigPath != "" {
-			r.files = append(r.files, readFile{path: sources.ConfigPath, modified: modified(sources.ConfigPath),
-				candidates: s.validator.File(sources.ConfigPath, sources.Config, FormConfiguration)})
+			read := readFile{path: sources.ConfigPath, sum: sha256.Sum256(sources.Config),
+				candidates: s.validator.File(sources.ConfigPath, sources.Config, FormConfiguration)}
+			if info, err := os.Stat(sources.ConfigPath); err == nil {
+				read.modified, read.changed = info.ModTime(), changed(sources.ConfigPath, info)
+			}
+			r.files = append(r.files, read)
 		}
 	}
 	if sources.ConfigPath != "" {
@@ -95,12 +101,14 @@ func (s *Store) pod(r *revision) *corev1.Pod {
 	return candidates[0].Pod
 }
 
-func modified(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
+// changed is when a file came to hold what it does, or the link to it to point there: unlike the time of its
+// modification, nobody can set it, and it tells when a file was moved into its place.
+func changed(path string, info fs.FileInfo) time.Time {
+	at := statusChange(info)
+	if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 && statusChange(link).After(at) {
+		at = statusChange(link)
 	}
-	return info.ModTime()
+	return at
 }
 
 func configInvalid(path string, err error) Problem {

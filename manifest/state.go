@@ -48,6 +48,10 @@ type entry struct {
 	Hash     string    `json:"hash"`     // of the content as last read, valid or not
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
+	Changed  time.Time `json:"changed,omitzero"` // when the content as last read was written
+	Judged   time.Time `json:"judged,omitzero"`  // when it was first read
+	// Garbled is the digest of a file's content that tells of no pod any more; "" when it does.
+	Garbled string `json:"garbled,omitempty"`
 
 	// Served is the revision in the document, Accepted the last one that the kubelet is known to have taken.
 	Served   *revision `json:"served,omitempty"`
