@@ -45,6 +45,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 		statuses = append(statuses, r.status(e))
 	}
 	statuses = append(statuses, r.node())
+	r.retireGone()
 	slices.SortFunc(statuses, func(a, b *StaticPodStatus) int { return strings.Compare(a.Metadata.ID, b.Metadata.ID) })
 	r.forgetRecords()
 	if len(r.next.entries) != len(r.prev.memory.entries) {
@@ -52,7 +53,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	}
 	return &Snapshot{
 		Node: r.world.node, At: o.At, Pods: r.staticPods(), Statuses: statuses, Inputs: o.Inputs,
-		ProblemsTotal: r.total, Info: r.info(), Observation: o, Verdict: r.verdict(), memory: r.next,
+		ProblemsTotal: r.total, Info: r.info(), Observation: o, Verdict: r.verdict(), Laps: r.laps, Ended: r.next.ended, memory: r.next,
 	}
 }
 
@@ -66,6 +67,7 @@ type round struct {
 	same  bool // the world is that of the round before
 	total map[manifest.Reason]uint64
 
+	laps       []Lap
 	heard      map[string]time.Time            // whom the log spoke of in this round
 	fileByBase map[string]*manifest.Definition // of the kubelet's directory
 
@@ -101,12 +103,14 @@ func (r *round) status(e *evidence) *StaticPodStatus {
 		r.next.entries[e.id] = r.redate(old)
 		return r.next.entries[e.id].status
 	}
-	f := r.examine(e)
-	if f.history != r.before(e.id).history {
+	f, before := r.examine(e), r.before(e.id)
+	if f.history != before.history {
 		r.next.changes++
 	}
-	s := r.publish(e.id, f.spec, f.problems)
-	r.next.entries[e.id] = &entry{status: s, evidence: *e, ends: f.ends, history: f.history, until: f.until}
+	f.spec.Problems = r.date(before, f.spec.Pod.UID, f.problems)
+	f.roll(before)
+	s := r.publish(e.id, f.spec, before)
+	r.next.entries[e.id] = &entry{status: s, evidence: *e, ends: f.ends, history: f.history, sight: f.sight, until: f.until}
 	return s
 }
 
@@ -146,11 +150,9 @@ func (r *round) observed(e *evidence) Observed {
 	return seen
 }
 
-// publish makes the resource of a spec: it dates what goes on by when it began, counts what begins, and
+// publish makes the resource of a spec whose problems are dated: it dates what goes on by when it began, and
 // raises the version when anything but the dates of the evidence changed.
-func (r *round) publish(id string, spec StatusSpec, problems []manifest.Problem) *StaticPodStatus {
-	before := r.before(id)
-	spec.Problems = r.date(before, spec.Pod.UID, problems)
+func (r *round) publish(id string, spec StatusSpec, before past) *StaticPodStatus {
 	spec.Conditions = before.dateConditions(spec.Conditions, r.now)
 	r.headline(&spec, before)
 	s := &StaticPodStatus{
@@ -241,6 +243,8 @@ type past struct {
 	problems         []manifest.Problem
 	conditions       []Condition
 	history          history
+	rollout          *Rollout
+	sight            sight
 	spec             *StatusSpec // nil when only its digest is known
 	digest           string
 }
@@ -252,6 +256,7 @@ func (r *round) before(id string) past {
 			version: m.Version, created: m.Created, updated: m.Updated, uid: s.Pod.UID,
 			since: s.Since, ready: s.Ready, reason: s.Reason,
 			problems: s.Problems, conditions: s.Conditions, history: old.history, spec: s,
+			rollout: s.Rollout, sight: old.sight,
 		}
 	}
 	if rec, ok := r.next.records[id]; ok {
@@ -259,6 +264,7 @@ func (r *round) before(id string) past {
 			version: rec.Version, created: rec.Created, updated: rec.Updated, uid: rec.UID,
 			since: rec.Since, ready: rec.Ready, reason: rec.Reason,
 			problems: rec.Problems, conditions: rec.Conditions, history: rec.History, digest: rec.Digest,
+			rollout: rec.Rollout, sight: rec.Sight,
 		}
 	}
 	return past{}
@@ -318,6 +324,7 @@ func (r *round) forgetRecords() {
 		r.world.kubelet.down() && !r.world.kubelet.known || r.world.runtime.down() && !r.world.runtime.known {
 		return
 	}
+	r.retireRecords()
 	r.next.records = nil
 	r.next.changes++
 }

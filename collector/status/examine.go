@@ -14,6 +14,8 @@ type findings struct {
 	containers []container
 	ends       []ending // of those of its sandboxes that the kubelet does not have
 	history    history
+	sight      sight
+	due        time.Time // when the deadline of the rollout was over, if it is
 	problems   []manifest.Problem
 	spec       StatusSpec
 	until      time.Time // when time alone would change a finding; zero for never

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
@@ -59,11 +60,17 @@ func (r *round) hear() {
 			r.word(e, func(w *podWords) {
 				w.drop(func(f *failure) bool { return f.Reason == ImagePullSlow && f.Container == e.Container })
 				w.fail(failure{Reason: ImagePullSlow, Container: e.Container, Message: e.Message}, at)
+				w.begin(e.Container, at)
 			})
 		case kubeletlog.PullEnded:
-			if w := r.wordsOf(e); w != nil && w.has(ImagePullSlow, e.Container) {
+			there := strings.HasSuffix(e.Message, "already present on machine") || strings.Contains(e.Message, "already present on machine ")
+			pulled := there || strings.HasPrefix(e.Message, "Successfully pulled image")
+			if w := r.wordsOf(e); there || w != nil && w.has(ImagePullSlow, e.Container) {
 				r.word(e, func(w *podWords) {
 					w.drop(func(f *failure) bool { return f.Reason == ImagePullSlow && f.Container == e.Container })
+					if pulled {
+						w.pulled(e.Container, at, there)
+					}
 				})
 			}
 		case kubeletlog.WatchFailed, kubeletlog.DirectoryMissing, kubeletlog.SubDirectory,

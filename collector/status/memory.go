@@ -61,6 +61,7 @@ type entry struct {
 	evidence evidence
 	ends     []ending // of those of its sandboxes that the kubelet does not have
 	history  history
+	sight    sight
 	until    time.Time // when the status would change by itself; zero for never
 }
 
@@ -77,6 +78,11 @@ type record struct {
 	Problems   []manifest.Problem `json:"problems,omitempty"`
 	Conditions []Condition        `json:"conditions,omitempty"`
 	History    history            `json:"history,omitzero"`
+	Rollout    *Rollout           `json:"rollout,omitempty"`
+	Sight      sight              `json:"sight,omitzero"`
+	// Pod and Definition are those of a rollout that goes on, for when it has no status any more.
+	Pod        PodRef        `json:"pod,omitzero"`
+	Definition DefinitionRef `json:"definition,omitzero"`
 }
 
 // latches are the refusals and words of the kubelet that have to be remembered because it says them once,
@@ -89,6 +95,7 @@ type latches struct {
 	files   map[string]*fileRefusal // by base name
 	words   map[string]*podWords    // by UID
 	mirrors mirrors
+	ended   []EndedRollout
 	missing map[string]time.Time // UIDs that run and that the kubelet does not have: since when
 	ending  map[string]time.Time // of those that it was seen to give up: when their grace period is over
 	newest  time.Time            // newest event of the log
@@ -124,6 +131,7 @@ type podWords struct {
 	Pod       string    `json:"pod,omitempty"`
 	Denied    *denial   `json:"denied,omitempty"`
 	Failures  []failure `json:"failures,omitempty"`
+	Pulls     []pull    `json:"pulls,omitempty"` // the last of each container
 	Last      time.Time `json:"last"`
 }
 
@@ -147,6 +155,13 @@ type failure struct {
 	Killed    time.Time       `json:"killed,omitzero"` // of a probe: when the kubelet last had to act on it
 }
 
+// pull is what the log says of the image of a container. Begun is zero of one that was there already.
+type pull struct {
+	Container string    `json:"container"`
+	Begun     time.Time `json:"begun,omitzero"`
+	Ended     time.Time `json:"ended,omitzero"`
+}
+
 // A history is what has to be remembered of the former incarnations of a pod.
 type history struct {
 	UID     string `json:"uid,omitempty"`     // of the incarnation that was seen last
@@ -155,8 +170,9 @@ type history struct {
 	Path    string `json:"path,omitempty"`    // of that
 	Kubelet string `json:"kubelet,omitempty"` // its version
 
-	// The rollout of a content of the definition: its hash, since when, and whether it is done.
+	// The rollout of a content of the definition: its hash and its change, since when, and whether it is done.
 	Rollout string    `json:"rollout,omitempty"`
+	Changed time.Time `json:"changed,omitzero"`
 	Begun   time.Time `json:"begun,omitzero"`
 	Settled bool      `json:"settled,omitempty"`
 

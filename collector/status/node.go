@@ -23,7 +23,9 @@ func (r *round) node() *StaticPodStatus {
 	if r.o.Manifest != nil {
 		spec.Observed.Manifest = plain(r.o.Manifest.At)
 	}
-	s := r.publish(NodeID, spec, problems)
+	before := r.before(NodeID)
+	spec.Problems = r.date(before, "", problems)
+	s := r.publish(NodeID, spec, before)
 	r.next.entries[NodeID] = &entry{status: s, evidence: e}
 	return s
 }

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,4 +90,42 @@ func (f *findings) clockPulls(since time.Time, now bool) {
 		h.Pulled += f.r.now.Sub(h.Pulling)
 		h.Pulling, h.PulledUntil = time.Time{}, f.r.now
 	}
+}
+
+// begin remembers that the kubelet began to pull the image of a container.
+func (w *podWords) begin(container string, at time.Time) {
+	w.keep(pull{Container: container, Begun: at})
+}
+
+// pulled remembers that the image of a container is there, and whether it was there already.
+func (w *podWords) pulled(container string, at time.Time, there bool) {
+	p := pull{Container: container, Ended: at}
+	if !there {
+		p.Begun, _ = w.pullOf(container)
+	}
+	w.keep(p)
+}
+
+// keep replaces what is remembered of the image of a container.
+func (w *podWords) keep(p pull) {
+	i := slices.IndexFunc(w.Pulls, func(old pull) bool { return old.Container == p.Container })
+	switch {
+	case i >= 0:
+		w.Pulls[i] = p
+	case len(w.Pulls) < wordsFailures:
+		w.Pulls = append(w.Pulls, p)
+	}
+}
+
+// pullOf is when the image of a container was begun to be pulled, and was there.
+func (w *podWords) pullOf(container string) (begun, ended time.Time) {
+	if w == nil {
+		return begun, ended
+	}
+	for _, p := range w.Pulls {
+		if p.Container == container {
+			return p.Begun, p.Ended
+		}
+	}
+	return begun, ended
 }

@@ -19,7 +19,7 @@ func (f *findings) judgeRollout() {
 	if d == nil || d.Name == "" || !d.Valid || !d.Served || !w.kubelet.fresh() {
 		return
 	}
-	begun := plain(d.Updated)
+	begun := latest(plain(d.Updated), plain(d.Judged))
 	if d.Source == manifest.SourceHTTP && w.serving {
 		if f.fetched.IsZero() {
 			return // that the kubelet does not come for it is another problem
@@ -27,9 +27,12 @@ func (f *findings) judgeRollout() {
 		begun = f.fetched
 	}
 	h := &f.history
-	if h.Rollout != d.Hash {
+	// A file that was mended holds what it did before, and the kubelet has stopped its pod meanwhile.
+	mended := d.Source == manifest.SourceFile && !h.Changed.IsZero() && !h.Changed.Equal(plain(d.Changed))
+	if h.Rollout != d.Hash || mended {
 		h.Rollout, h.Begun, h.Settled = d.Hash, begun, false
 	}
+	h.Changed = plain(d.Changed)
 	if p := f.pod(); h.Settled || f.settles(d) || p != nil && p.phase == corev1.PodFailed {
 		return // it is done, or the kubelet is done with it: nothing is late
 	}
@@ -45,9 +48,11 @@ func (f *findings) judgeRollout() {
 	if deadline <= 0 {
 		deadline = DefaultRolloutDeadline
 	}
-	if !stuck && (!h.Pulling.IsZero() || !f.reached(begun.Add(f.grace()+deadline+h.Pulled))) {
+	due := begun.Add(f.grace() + deadline + h.Pulled)
+	if !stuck && (!h.Pulling.IsZero() || !f.reached(due)) {
 		return
 	}
+	f.due = due
 	f.add(manifest.Problem{Reason: RolloutStuck, Since: begun,
 		Message: fmt.Sprintf("revision %d of the definition is not running and ready %s after its grace period: %s", d.Version, deadline, f.obstacle(d))})
 }

@@ -96,7 +96,7 @@ func (s *scene) define(name string, source manifest.Source) *manifest.Definition
 	d := &manifest.Definition{
 		ID: "default-" + name, Namespace: "default", Name: name, Source: source,
 		Path: "/etc/staticpods/" + name + ".yaml", Line: 1, Version: 1,
-		Created: noon.Add(-time.Hour), Updated: noon.Add(-time.Hour),
+		Created: noon.Add(-time.Hour), Updated: noon.Add(-time.Hour), Changed: noon.Add(-time.Hour), Judged: noon.Add(-time.Hour),
 		Hash: digestOf(name + string(source)), UID: uidOf(name + string(source)),
 		Served: true, Valid: true, Pod: pod,
 	}
@@ -131,7 +131,7 @@ func (s *scene) edit(name string) *manifest.Definition {
 		if d.Name == name {
 			next := *d
 			next.Version++
-			next.Updated = s.now
+			next.Updated, next.Changed, next.Judged = s.now, s.now.Add(-40*time.Millisecond), s.now
 			next.UID, next.Hash = uidOf(string(d.UID)+"edited"), digestOf(d.Hash+"edited")
 			s.definitions[i] = &next
 			return &next

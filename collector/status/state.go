@@ -39,6 +39,7 @@ type state struct {
 	Mirrors map[string]*mirrorRefusal `json:"mirrors,omitempty"`
 	Ending  map[string]time.Time      `json:"ending,omitempty"`
 	Newest  time.Time                 `json:"newestEvent,omitzero"`
+	Ended   []EndedRollout            `json:"ended,omitempty"`
 	Status  map[string]record         `json:"status,omitempty"`
 }
 
@@ -72,7 +73,7 @@ func (t *Tracker) Restore(path string) error {
 	defer t.mu.Unlock()
 	t.restored = &Snapshot{memory: memory{limits: t.restored.memory.limits, records: s.Status, latches: latches{
 		fetches: s.Fetches, fetched: s.Fetched, last: s.Last,
-		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, mirrors: mirrors{refusals: s.Mirrors}, ending: s.Ending, newest: s.Newest,
+		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, mirrors: mirrors{refusals: s.Mirrors}, ending: s.Ending, newest: s.Newest, ended: s.Ended,
 	}}}
 	return nil
 }
@@ -146,7 +147,7 @@ func (m *memory) state() *state {
 	s := &state{
 		Version: stateVersion,
 		Fetches: m.fetches, Fetched: m.fetched, Last: m.last,
-		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Mirrors: m.mirrors.refusals, Ending: m.ending, Newest: m.newest,
+		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Mirrors: m.mirrors.refusals, Ending: m.ending, Newest: m.newest, Ended: m.ended,
 		Status: make(map[string]record, len(m.entries)+len(m.records)),
 	}
 	for id, r := range m.records {
@@ -154,11 +155,16 @@ func (m *memory) state() *state {
 	}
 	for id, e := range m.entries {
 		spec, meta := &e.status.Spec, e.status.Metadata
-		s.Status[id] = record{
+		kept := record{
 			Version: meta.Version, Created: meta.Created, Updated: meta.Updated, Digest: specDigest(*spec),
 			UID: spec.Pod.UID, Since: spec.Since, Ready: spec.Ready, Reason: spec.Reason,
 			Problems: spec.Problems, Conditions: spec.Conditions, History: e.history,
+			Rollout: spec.Rollout, Sight: e.sight,
 		}
+		if ro := spec.Rollout; ro != nil && ro.Ended.IsZero() {
+			kept.Pod, kept.Definition = spec.Pod, spec.Definition
+		}
+		s.Status[id] = kept
 	}
 	return s
 }

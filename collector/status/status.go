@@ -79,7 +79,9 @@ type StatusSpec struct {
 	Conditions []Condition        `json:"conditions"`
 	Problems   []manifest.Problem `json:"problems"`
 	Containers []ContainerStatus  `json:"containers"`
-	Observed   Observed           `json:"observed"`
+	// Rollout is the last one that was seen of the pod, also after its end; nil when none was.
+	Rollout  *Rollout `json:"rollout,omitempty"`
+	Observed Observed `json:"observed"`
 }
 
 // PodRef names the pod the kubelet runs.
@@ -198,6 +200,10 @@ type Snapshot struct {
 	Observation *collector.Observation
 	// Verdict on the served document, for the manifest store; zero while there is none.
 	Verdict manifest.Verdict
+	// Laps are the parts of rollouts that were done since the Snapshot before, each told once, also over restarts.
+	// Ended are the last rollouts that no status shows, oldest first, at most 64.
+	Laps  []Lap
+	Ended []EndedRollout
 
 	memory memory
 }

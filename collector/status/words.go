@@ -71,7 +71,7 @@ func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
 	w := podWords{}
 	if old := r.next.words[uid]; old != nil {
 		w = *old
-		w.Failures = slices.Clone(old.Failures)
+		w.Failures, w.Pulls = slices.Clone(old.Failures), slices.Clone(old.Pulls)
 	}
 	w.Last = latest(w.Last, plain(e.At))
 	w.Namespace, w.Pod = cmp.Or(e.Namespace, w.Namespace), cmp.Or(e.Pod, w.Pod)
@@ -86,7 +86,8 @@ func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
 
 func (w *podWords) equal(v *podWords) bool {
 	denied := w.Denied == v.Denied || w.Denied != nil && v.Denied != nil && *w.Denied == *v.Denied
-	return denied && w.Namespace == v.Namespace && w.Pod == v.Pod && w.Last.Equal(v.Last) && slices.Equal(w.Failures, v.Failures)
+	return denied && w.Namespace == v.Namespace && w.Pod == v.Pod && w.Last.Equal(v.Last) &&
+		slices.Equal(w.Failures, v.Failures) && slices.Equal(w.Pulls, v.Pulls)
 }
 
 // failSync remembers what "Error syncing pod, skipping" says.
