@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,7 @@ func (c *Client) dial(ctx context.Context, tracer trace.TracerProvider) (*sessio
 		}
 	}
 	if first == nil {
-		first = errNoSocket
+		first = fmt.Errorf("%w (looked for %s)", ErrNoSocket, strings.Join(c.endpoints, ", "))
 	}
 	return nil, first
 }
@@ -150,4 +151,5 @@ func (c *Client) connect(ctx context.Context, endpoint string, tracer trace.Trac
 	}, nil
 }
 
-var errNoSocket = errors.New("no runtime socket exists")
+// ErrNoSocket says that none of the places has a socket where a runtime usually has one.
+var ErrNoSocket = errors.New("no runtime socket exists")

@@ -89,7 +89,7 @@ func TestAuto(t *testing.T) {
 	docker, first, second, missing := socket(t), socket(t), socket(t), socket(t)
 	c.endpoints = []string{"unix://" + missing}
 	c.endpoints = append(c.endpoints, "unix://"+docker, "unix://"+first, "unix://"+second)
-	if _, err := c.View(t.Context(), false); !errors.Is(err, errNoSocket) {
+	if _, err := c.View(t.Context(), false); !errors.Is(err, ErrNoSocket) {
 		t.Fatalf("none: %v", err)
 	}
 

@@ -43,13 +43,26 @@ func exists(endpoint string) bool {
 }
 
 // probe asks who listens at an endpoint.
-func probe(ctx context.Context, endpoint string, timeout time.Duration) (*runtimeapi.VersionResponse, error) {
+func probe(ctx context.Context, endpoint string, timeout time.Duration) (version *runtimeapi.VersionResponse, err error) {
+	err = call(ctx, endpoint, timeout, func(ctx context.Context, conn *grpc.ClientConn) error {
+		version, err = runtimeapi.NewRuntimeServiceClient(conn).Version(ctx, &runtimeapi.VersionRequest{})
+		return err
+	})
+	return version, err
+}
+
+// maxAnswer is as much as the client library accepts.
+const maxAnswer = 16 << 20
+
+// call asks one question on a connection of its own.
+func call(ctx context.Context, endpoint string, timeout time.Duration, question func(context.Context, *grpc.ClientConn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var refused atomic.Pointer[error]
 	conn, err := grpc.NewClient("passthrough:///"+path(endpoint),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithAuthority("localhost"),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
 			if err != nil {
@@ -58,14 +71,14 @@ func probe(ctx context.Context, endpoint string, timeout time.Duration) (*runtim
 			return conn, err
 		}))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
-	version, err := runtimeapi.NewRuntimeServiceClient(conn).Version(ctx, &runtimeapi.VersionRequest{})
+	err = question(ctx, conn)
 	if dial := refused.Load(); err != nil && dial != nil {
-		return nil, *dial // in the words of the system, without those of gRPC around them
+		return *dial // in the words of the system, without those of gRPC around them
 	}
-	return version, err
+	return err
 }
 
 // plain is a version without the v that some runtimes put before it.

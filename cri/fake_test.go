@@ -3,6 +3,8 @@ package cri
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,9 +29,10 @@ type machine struct {
 	sandboxes  []*runtimeapi.PodSandbox
 	containers []*runtimeapi.Container
 	statuses   map[string]*runtimeapi.ContainerStatusResponse
-	failures   map[string]error // by container, of ContainerStatus
-	unary      bool             // without streamed lists
-	deaf       bool             // without events
+	failures   map[string]error    // by container or sandbox, of their status
+	images     []*runtimeapi.Image // nil without an image service
+	unary      bool                // without streamed lists
+	deaf       bool                // without events
 	history    []*runtimeapi.ContainerEventResponse
 	hang       string // the method that does not answer
 	calls      map[string]int
@@ -102,6 +105,9 @@ func (m *machine) start(t testing.TB, path string) {
 	}
 	m.server, m.served = grpc.NewServer(), make(chan struct{})
 	runtimeapi.RegisterRuntimeServiceServer(m.server, m)
+	if m.images != nil {
+		runtimeapi.RegisterImageServiceServer(m.server, &imageService{m: m})
+	}
 	server, served := m.server, m.served
 	go func() {
 		defer close(served)
@@ -174,16 +180,28 @@ func (m *machine) StreamPodSandboxes(_ *runtimeapi.StreamPodSandboxesRequest, s 
 	return s.Send(&runtimeapi.StreamPodSandboxesResponse{PodSandboxes: m.sandboxes})
 }
 
-func (m *machine) ListContainers(ctx context.Context, _ *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+func (m *machine) ListContainers(ctx context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 	if err := m.called(ctx, "ListContainers"); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &runtimeapi.ListContainersResponse{Containers: m.containers}, nil
+	return &runtimeapi.ListContainersResponse{Containers: m.selected(r.GetFilter())}, nil
 }
 
-func (m *machine) StreamContainers(_ *runtimeapi.StreamContainersRequest, s runtimeapi.RuntimeService_StreamContainersServer) error {
+// selected are the containers with the labels of a filter. m.mu is held.
+func (m *machine) selected(f *runtimeapi.ContainerFilter) (containers []*runtimeapi.Container) {
+	for _, r := range m.containers {
+		labels := maps.Clone(r.GetLabels())
+		maps.Copy(labels, f.GetLabelSelector())
+		if maps.Equal(labels, r.GetLabels()) {
+			containers = append(containers, r)
+		}
+	}
+	return containers
+}
+
+func (m *machine) StreamContainers(r *runtimeapi.StreamContainersRequest, s runtimeapi.RuntimeService_StreamContainersServer) error {
 	if err := m.called(s.Context(), "StreamContainers"); err != nil {
 		return err
 	}
@@ -192,7 +210,7 @@ func (m *machine) StreamContainers(_ *runtimeapi.StreamContainersRequest, s runt
 	if m.unary {
 		return status.Error(codes.Unimplemented, "no streams")
 	}
-	return s.Send(&runtimeapi.StreamContainersResponse{Containers: m.containers})
+	return s.Send(&runtimeapi.StreamContainersResponse{Containers: m.selected(r.GetFilter())})
 }
 
 func (m *machine) ContainerStatus(ctx context.Context, r *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
@@ -212,6 +230,44 @@ func (m *machine) ContainerStatus(ctx context.Context, r *runtimeapi.ContainerSt
 		return &runtimeapi.ContainerStatusResponse{Status: s.GetStatus()}, nil
 	}
 	return s, nil
+}
+
+// PodSandboxStatus says that the process of a sandbox has the length of its ID as number, and an image of the
+// ID sha256:pause.
+func (m *machine) PodSandboxStatus(ctx context.Context, r *runtimeapi.PodSandboxStatusRequest) (*runtimeapi.PodSandboxStatusResponse, error) {
+	if err := m.called(ctx, "PodSandboxStatus"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := r.GetPodSandboxId()
+	if err := m.failures[id]; err != nil {
+		return nil, err
+	}
+	for _, s := range m.sandboxes {
+		if s.GetId() == id {
+			return &runtimeapi.PodSandboxStatusResponse{
+				Status: &runtimeapi.PodSandboxStatus{Id: id, Metadata: s.GetMetadata(), State: s.GetState(), CreatedAt: s.GetCreatedAt()},
+				Info:   map[string]string{"info": fmt.Sprintf(`{"pid":%d,"image":"sha256:pause","config":{"annotations":{"note":"secret-annotation"}}}`, len(id))},
+			}, nil
+		}
+	}
+	return nil, status.Error(codes.NotFound, "no such sandbox")
+}
+
+// An imageService has the images of a machine.
+type imageService struct {
+	runtimeapi.UnimplementedImageServiceServer
+	m *machine
+}
+
+func (s *imageService) ListImages(ctx context.Context, _ *runtimeapi.ListImagesRequest) (*runtimeapi.ListImagesResponse, error) {
+	if err := s.m.called(ctx, "ListImages"); err != nil {
+		return nil, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return &runtimeapi.ListImagesResponse{Images: s.m.images}, nil
 }
 
 func (m *machine) GetContainerEvents(_ *runtimeapi.GetEventsRequest, s runtimeapi.RuntimeService_GetContainerEventsServer) error {
@@ -273,6 +329,7 @@ func (m *machine) container(id, sandbox string, created int, state runtimeapi.Co
 	r := &runtimeapi.Container{
 		Id: id, PodSandboxId: sandbox, State: state, CreatedAt: at(created),
 		Metadata:    &runtimeapi.ContainerMetadata{Name: "c", Attempt: 7},
+		Labels:      map[string]string{},
 		Image:       &runtimeapi.ImageSpec{Image: image, UserSpecifiedImage: "registry.test/app:1"},
 		ImageRef:    image,
 		Annotations: map[string]string{restartCountAnnotation: "3"},
@@ -282,6 +339,13 @@ func (m *machine) container(id, sandbox string, created int, state runtimeapi.Co
 	s.Metadata = &runtimeapi.ContainerMetadata{Name: "c"}
 	s.Image, s.ImageRef = &runtimeapi.ImageSpec{Image: "registry.test/alias:1"}, "registry.test/app@sha256:2222"
 	m.set(func(m *machine) {
+		for _, of := range m.sandboxes {
+			if of.GetId() == sandbox {
+				r.Labels = map[string]string{
+					podNamespaceLabel: of.GetMetadata().GetNamespace(), podNameLabel: of.GetMetadata().GetName(), containerNameLabel: "c",
+				}
+			}
+		}
 		m.statuses[id] = &runtimeapi.ContainerStatusResponse{Status: s, Info: map[string]string{
 			"info": `{"sandboxID":"x","pid":` + pid + `,"config":{"envs":[{"key":"TOKEN","value":"secret-environment"}]}}`,
 		}}

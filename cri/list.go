@@ -40,73 +40,119 @@ func (c *Client) View(ctx context.Context, resync bool) (*View, error) {
 
 // view is View with c.mu held.
 func (c *Client) view(ctx context.Context, resync bool) (*View, error) {
-	if c.session == nil {
-		s, err := c.dial(ctx, c.tracer)
-		if err != nil {
-			return nil, err
-		}
-		c.session = s
-	} else if resync {
+	known := c.session != nil
+	if err := c.open(ctx); err != nil {
+		return nil, err
+	}
+	if known && resync {
 		version, err := c.session.Version(ctx, "")
 		if err != nil {
 			return nil, fmt.Errorf("version: %w", err)
 		}
 		c.session.runtime, c.session.version = version.GetRuntimeName(), plain(version.GetRuntimeVersion())
 	}
-
 	asked := time.Now()
+	l, err := c.list(ctx, asked, false)
+	if err != nil {
+		return nil, err
+	}
+	c.foreign.set(l.others)
+	c.listed.Store(asked.UnixNano())
+	return &View{At: asked, Runtime: c.session.runtime, Version: c.session.version, Sandboxes: l.sandboxes}, nil
+}
+
+// open looks for the runtime if it has to. c.mu is held.
+func (c *Client) open(ctx context.Context) error {
+	if c.session != nil {
+		return nil
+	}
+	s, err := c.dial(ctx, c.tracer)
+	if err != nil {
+		return err
+	}
+	c.session = s
+	return nil
+}
+
+// A listing is what the two lists of the runtime say.
+type listing struct {
+	sandboxes []Sandbox
+	others    map[string]struct{} // the sandboxes that were left out
+	images    map[string]string   // by container, the ID of its image
+}
+
+// list asks for the two lists, and for the details of the containers in them: of static pods, or of all. c.mu
+// is held.
+func (c *Client) list(ctx context.Context, asked time.Time, all bool) (listing, error) {
 	sandboxes, err := c.session.ListPodSandbox(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("sandboxes: %w", err)
+		return listing{}, fmt.Errorf("sandboxes: %w", err)
 	}
 	containers, err := c.session.ListContainers(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("containers: %w", err)
+		return listing{}, fmt.Errorf("containers: %w", err)
 	}
 
-	v := &View{At: asked, Runtime: c.session.runtime, Version: c.session.version}
-	others := make(map[string]struct{})
+	l := listing{others: make(map[string]struct{}), images: make(map[string]string)}
 	bySandbox := make(map[string]int)
 	for _, s := range sandboxes {
-		if !static(s.GetAnnotations()) {
-			others[s.GetId()] = struct{}{}
+		if !all && !static(s.GetAnnotations()) {
+			l.others[s.GetId()] = struct{}{}
 			continue
 		}
-		v.Sandboxes = append(v.Sandboxes, newSandbox(s))
+		l.sandboxes = append(l.sandboxes, newSandbox(s))
 	}
-	slices.SortFunc(v.Sandboxes, func(a, b Sandbox) int {
+	slices.SortFunc(l.sandboxes, func(a, b Sandbox) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
 			a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
-	for i := range v.Sandboxes {
-		bySandbox[v.Sandboxes[i].ID] = i
+	for i := range l.sandboxes {
+		bySandbox[l.sandboxes[i].ID] = i
 	}
 	containers = slices.DeleteFunc(containers, func(r *runtimeapi.Container) bool {
 		_, ok := bySandbox[r.GetPodSandboxId()]
 		return !ok
 	})
-	details, err := c.inspect(ctx, asked, containers)
+	found, err := c.detailed(ctx, asked, containers)
+	if err != nil {
+		return listing{}, err
+	}
+	for _, r := range containers {
+		l.images[r.GetId()] = r.GetImageRef()
+		if container, ok := found[r.GetId()]; ok {
+			s := &l.sandboxes[bySandbox[r.GetPodSandboxId()]]
+			s.Containers = append(s.Containers, container)
+		}
+	}
+	for i := range l.sandboxes {
+		sortByCreation(l.sandboxes[i].Containers)
+	}
+	return l, nil
+}
+
+// detailed joins containers with their details, by ID. Those that went meanwhile are not there. c.mu is held.
+func (c *Client) detailed(ctx context.Context, at time.Time, containers []*runtimeapi.Container) (map[string]Container, error) {
+	details, err := c.inspect(ctx, at, containers)
 	if err != nil {
 		return nil, err
 	}
+	found := make(map[string]Container, len(containers))
 	for _, r := range containers {
 		d := details[r.GetId()]
 		if d == nil {
 			d = &detail{state: r.GetState()}
 		}
 		if d.state != removed {
-			s := &v.Sandboxes[bySandbox[r.GetPodSandboxId()]]
-			s.Containers = append(s.Containers, newContainer(r, d))
+			found[r.GetId()] = newContainer(r, d)
 		}
 	}
-	for i := range v.Sandboxes {
-		slices.SortFunc(v.Sandboxes[i].Containers, func(a, b Container) int {
-			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-		})
-	}
-	c.foreign.set(others)
-	c.listed.Store(asked.UnixNano())
-	return v, nil
+	return found, nil
+}
+
+func sortByCreation(containers []Container) {
+	slices.SortFunc(containers, func(a, b Container) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func newSandbox(s *runtimeapi.PodSandbox) Sandbox {

@@ -1,5 +1,5 @@
-// Package cri sees what the container runtime runs: the sandboxes and containers of static pods, their
-// events and their logs. It only reads.
+// Package cri sees what the container runtime runs: the sandboxes and containers of static pods, and on demand of
+// others, and their events. It only reads.
 package cri
 
 import "time"
