@@ -18,6 +18,7 @@ var house = map[string][]string{
 	"manifest":             nil,
 	"collector/change":     nil,
 	"cri":                  {"collector/change"},
+	"cri/containerlog":     nil,
 	"collector/kubelet":    {"collector/change"},
 	"collector/kubeletlog": nil,
 	"collector/mirror":     {"collector/change"},
@@ -31,7 +32,7 @@ var house = map[string][]string{
 	"dashboards":           nil,
 	"docs":                 nil,
 	"cmd/staticpod-exporter": {
-		"manifest", "cri", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
+		"manifest", "cri", "cri/containerlog", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
 		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }

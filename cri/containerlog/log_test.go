@@ -1,0 +1,259 @@
+package containerlog
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pack writes a file as the kubelet compresses it: under another name first.
+func pack(t testing.TB, path, content string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path+".tmp", b.String())
+	if err := os.Rename(path+".tmp", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A writer is the runtime, and the kubelet that rotates its file.
+type writer struct {
+	t      testing.TB
+	path   string
+	file   *os.File
+	number int // of lines so far
+	clock  int // of rotations
+}
+
+func newWriter(t testing.TB) *writer {
+	w := &writer{t: t, path: filepath.Join(t.TempDir(), "0.log")}
+	w.reopen()
+	t.Cleanup(func() { w.file.Close() })
+	return w
+}
+
+func (w *writer) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *writer) reopen() {
+	file, err := os.OpenFile(w.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	w.check(err)
+	if w.file != nil {
+		w.check(w.file.Close())
+	}
+	w.file = file
+}
+
+// print writes lines, some in pieces.
+func (w *writer) print(lines int) {
+	for range lines {
+		w.number++
+		if w.number%3 == 0 {
+			fmt.Fprintf(w.file, "%s stdout P line \n", stamp(10*w.number))
+			fmt.Fprintf(w.file, "%s stdout F %d\n", stamp(10*w.number+1), w.number)
+			continue
+		}
+		_, err := fmt.Fprintf(w.file, "%s stderr F line %d\n", stamp(10*w.number), w.number)
+		w.check(err)
+	}
+}
+
+// rename is the first half of a rotation. reopen is the second.
+func (w *writer) rename() {
+	w.clock++
+	w.check(os.Rename(w.path, w.path+time.Date(2026, 11, 22, 14, 38, w.clock, 0, time.UTC).Format(".20060102-150405")))
+}
+
+// compress compresses the rotated files but for the newest, and removes all but some.
+func (w *writer) compress(keep int) {
+	names := rotated(w.path)
+	for i, name := range names {
+		switch {
+		case i < len(names)-keep:
+			w.check(os.Remove(name))
+		case i < len(names)-1 && !strings.HasSuffix(name, packedSuffix):
+			content, err := os.ReadFile(name)
+			w.check(err)
+			pack(w.t, name+packedSuffix, string(content))
+			w.check(os.Remove(name))
+		}
+	}
+}
+
+// lines are the numbered lines from one to another.
+func lines(from, to int) string {
+	var b strings.Builder
+	for n := from; n <= to; n++ {
+		fmt.Fprintln(&b, "line", n)
+	}
+	return b.String()
+}
+
+// A follower prints into out.
+type reading struct {
+	*testing.T
+	out bytes.Buffer
+	p   *Printer
+	l   *Log
+}
+
+func follow(t *testing.T, path string, tail int) *reading {
+	r := &reading{T: t, l: Open(path)}
+	r.p = NewPrinter(&r.out, Options{Tail: tail})
+	t.Cleanup(r.l.Close)
+	return r
+}
+
+func (r *reading) look() {
+	r.Helper()
+	if _, err := r.l.More(r.p, false); err != nil {
+		r.Fatal(err)
+	}
+	if err := r.p.Flush(); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *reading) expect(want string) {
+	r.Helper()
+	if got := r.out.String(); got != want {
+		r.Fatalf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestARotationLosesNothing(t *testing.T) {
+	w := newWriter(t)
+	w.print(2)
+	r := follow(t, w.path, -1)
+	r.look()
+	w.print(1)
+	w.rename()
+	r.look() // there is no log now
+	w.print(1)
+	r.look()
+	r.expect(lines(1, 4))
+	old := w.file
+	w.file = nil
+	w.reopen() // the new file is there, and the runtime still writes to the old one
+	r.look()
+	fmt.Fprintf(old, "%s stdout F line 5\n", stamp(50))
+	r.look()
+	r.expect(lines(1, 5))
+	fmt.Fprintf(old, "%s stdout F line 6\n", stamp(60))
+	old.Close()
+	w.number = 6
+	w.print(2)
+	r.look()
+	r.expect(lines(1, 8))
+}
+
+// A reader that is held up, by a pager for one, finds its file compressed and others come and gone.
+func TestRotationsWhileNobodyLooks(t *testing.T) {
+	for _, rotations := range []int{1, 2, 3} {
+		w := newWriter(t)
+		w.print(5)
+		r := follow(t, w.path, -1)
+		r.look()
+		for range rotations {
+			w.print(5)
+			w.compress(10)
+			w.rename()
+			w.reopen()
+		}
+		w.compress(10)
+		w.print(5)
+		r.look()
+		r.expect(lines(1, 10+5*rotations))
+	}
+}
+
+// When what was read last is removed, what came after it is printed from its beginning, and nothing twice.
+func TestRotationsOutOfSight(t *testing.T) {
+	w := newWriter(t)
+	w.print(5)
+	r := follow(t, w.path, -1)
+	r.look()
+	for range 4 {
+		w.rename()
+		w.reopen()
+		w.print(5)
+		w.compress(2)
+	}
+	r.look()
+	r.expect(lines(1, 5) + lines(11, 25))
+}
+
+func TestALogIsEmptied(t *testing.T) {
+	w := newWriter(t)
+	w.print(5)
+	r := follow(t, w.path, -1)
+	r.look()
+	w.check(os.Truncate(w.path, 0))
+	w.print(2)
+	r.look()
+	r.expect(lines(1, 7))
+}
+
+func TestALogThatIsNotThereYet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	r := follow(t, path, 1)
+	r.look()
+	write(t, path, stamp(1)+" stdout F line 1\n"+stamp(2)+" stdout F line 2\n")
+	r.look()
+	r.expect(lines(1, 2)) // all of it is new
+}
+
+// Whatever the order in which lines are written, the log rotated and looked at, each line comes once.
+func TestEachLineComesOnce(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		w := newWriter(t)
+		r := follow(t, w.path, -1)
+		renamed := false
+		for range 60 {
+			switch random.IntN(7) {
+			case 0, 1, 2:
+				w.print(random.IntN(4))
+			case 3, 4:
+				r.look()
+			case 5:
+				if renamed {
+					w.reopen()
+				} else {
+					w.compress(100)
+					w.rename()
+				}
+				renamed = !renamed
+			case 6:
+				if random.IntN(3) == 0 && !renamed {
+					w.compress(100)
+				}
+			}
+		}
+		if renamed {
+			w.reopen()
+		}
+		w.print(1)
+		r.look()
+		if got, want := r.out.String(), lines(1, w.number); got != want {
+			t.Fatalf("seed %d: got\n%swant\n%s", seed, got, want)
+		}
+	}
+}
