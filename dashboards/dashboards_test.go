@@ -259,6 +259,10 @@ func TestEveryFamilyIsShown(t *testing.T) {
 	unused := map[string]string{
 		"staticpod_exporter_build_info":                    "for alerts, and for the inventory of a fleet",
 		"staticpod_exporter_config_last_reload_successful": "shown as the problem ConfigInvalid",
+		"staticpod_exporter_telemetry_dropped_total":       "only where something is exported by OpenTelemetry",
+		"staticpod_exporter_telemetry_exported_total":      "only where something is exported by OpenTelemetry",
+		"staticpod_exporter_telemetry_failed_total":        "only where something is exported by OpenTelemetry",
+		"staticpod_exporter_telemetry_queue":               "only where something is exported by OpenTelemetry",
 		"staticpod_manifest_last_change_timestamp_seconds": "shown as the step of staticpod_manifest_version",
 		"staticpod_mirror_info":                            "for joins with kube-state-metrics",
 		"staticpod_status_version":                         "for clients that watch the listing",

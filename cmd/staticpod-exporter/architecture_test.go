@@ -27,7 +27,7 @@ var house = map[string][]string{
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
 	"observe/web":          {"collector/status", "collector", "manifest", "observe/output", "docs"},
-	"observe/telemetry":    {"collector/status", "collector", "manifest"},
+	"observe/telemetry":    {"collector/status", "collector", "manifest", "observe/metrics"},
 	"alerts":               nil,
 	"dashboards":           nil,
 	"docs":                 nil,

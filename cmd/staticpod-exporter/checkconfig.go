@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/telemetry"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
 )
 
@@ -14,7 +16,7 @@ func newCheckConfigCommand() *cobra.Command {
 		Use:   "check-config",
 		Short: "Check the configuration and the definitions in it without starting anything",
 		Long: `Check-config reads flags, environment and configuration file exactly as serve does, checks every key, the
-web configuration file, and the pods below machine.pods.
+OTEL_ variables, the web configuration file, and the pods below machine.pods.
 
 Exit codes: 0 serve would start with it, 1 it would not or a pod would be refused, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -26,6 +28,10 @@ Exit codes: 0 serve would start with it, 1 it would not or a pod would be refuse
 			}
 			if err := web.CheckConfig(configuration.Web.Config.File); err != nil {
 				fmt.Fprintf(c.OutOrStdout(), "%s: %v\n", configuration.Web.Config.File, err)
+				return errInvalid
+			}
+			if _, err := telemetry.ReadSettings(os.Getenv); err != nil {
+				fmt.Fprintln(c.OutOrStdout(), err)
 				return errInvalid
 			}
 			v := validation{

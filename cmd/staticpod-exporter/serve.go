@@ -30,6 +30,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/telemetry"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
 )
 
@@ -85,6 +86,11 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	config := c.inForce
 	log.Info("starting", "version", version.Info(), "config", config.Path, "mode", mode(config))
 
+	settings, err := telemetry.ReadSettings(os.Getenv)
+	if err != nil {
+		return fmt.Errorf("environment: %w", err)
+	}
+
 	// What should run.
 	store, err := manifest.Open(manifest.Options{
 		Node:             config.Node,
@@ -100,6 +106,19 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	}
 	facts := &kubeletFacts{config: config.Config, store: store}
 	facts.tell(nil)
+
+	// What is exported by OpenTelemetry, of all that follows.
+	exports, err := telemetry.New(ctx, telemetry.Options{
+		Settings: settings, Node: store.Node(), Version: version.Version, Console: os.Stdout, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := exports.Close(ctx); err != nil {
+			log.Warn("stopping", "err", err)
+		}
+	}()
 
 	// What does run, seen from up to four sides.
 	inputs, err := openInputs(config.Config, store.Node(), log)
@@ -117,7 +136,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	}
 
 	// Everyone who wants to know.
-	publisher := metrics.New(metrics.Options{Log: log})
+	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals})
 	pages := web.New(web.Options{
 		Latest: statuses.Latest, Changed: statuses.Changed, Metrics: publisher.Handler(),
 		Reload: store.Reload, Live: alive(statuses, time.Now()),

@@ -20,7 +20,7 @@ func (c constant) Collect(out chan<- prometheus.Metric) {
 	families, _ := c.metrics.Gather()
 	for _, mf := range families {
 		f := slices.IndexFunc(catalogue[:], func(c Family) bool { return c.Name == mf.GetName() })
-		d, kind := desc(family(f)), prometheus.GaugeValue
+		d, kind := family(f).desc(), prometheus.GaugeValue
 		if catalogue[f].Type == Counter {
 			kind = prometheus.CounterValue
 		}

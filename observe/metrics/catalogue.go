@@ -64,6 +64,10 @@ const (
 	definitions
 	buildInfo
 	configLastReload
+	telemetryDropped
+	telemetryExported
+	telemetryFailed
+	telemetryWaiting
 	info
 	inputDuration
 	inputLastSuccess
@@ -141,6 +145,26 @@ var catalogue = [families]Family{
 	configLastReload: {
 		Name: "staticpod_exporter_config_last_reload_successful", Type: Gauge, Scope: PerNode, Stability: Stable,
 		Help: "Whether the last load of the configuration succeeded. While it is 0 the one before it is in force.",
+	},
+	telemetryDropped: {
+		Name: "staticpod_exporter_telemetry_dropped_total", Type: Counter, Scope: PerExporter, Stability: Alpha,
+		Labels: []string{"signal"},
+		Help:   "Spans and log records that were given up before their export, because too many waited for it. There is a series for each signal that is exported: traces, metrics and logs.",
+	},
+	telemetryExported: {
+		Name: "staticpod_exporter_telemetry_exported_total", Type: Counter, Scope: PerExporter, Stability: Alpha,
+		Labels: []string{"signal"},
+		Help:   "Spans, data points and log records that a receiver of OpenTelemetry took.",
+	},
+	telemetryFailed: {
+		Name: "staticpod_exporter_telemetry_failed_total", Type: Counter, Scope: PerExporter, Stability: Alpha,
+		Labels: []string{"signal"},
+		Help:   "Spans, data points and log records that did not arrive, or that the receiver refused.",
+	},
+	telemetryWaiting: {
+		Name: "staticpod_exporter_telemetry_queue", Type: Gauge, Scope: PerExporter, Stability: Alpha,
+		Labels: []string{"signal"},
+		Help:   "Spans and log records that wait for their export, or are being exported. Metrics do not wait: they are read when it is time.",
 	},
 	info: {
 		Name: "staticpod_info", Type: Info, Scope: PerPod, Stability: Stable,

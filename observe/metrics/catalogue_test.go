@@ -16,7 +16,9 @@ import (
 
 // observed returns a Metrics that has seen the snapshots.
 func observed(snapshots ...*status.Snapshot) *Metrics {
-	m := New(Options{Log: slog.New(slog.DiscardHandler)})
+	m := New(Options{Log: slog.New(slog.DiscardHandler), Telemetry: func() []Signal {
+		return []Signal{{Name: "metrics", Exported: 7000}, {Name: "traces", Exported: 900, Failed: 80, Dropped: 7, Waiting: 6, Queued: true}}
+	}})
 	for _, s := range snapshots {
 		m.Observe(s)
 	}
@@ -34,7 +36,7 @@ func TestCatalogueIsInOrder(t *testing.T) {
 		if !slices.IsSorted(entry.Labels) || len(slices.Compact(slices.Clone(entry.Labels))) != len(entry.Labels) {
 			t.Errorf("%s: labels %v are not sorted or not unique", entry.Name, entry.Labels)
 		}
-		if !strings.HasPrefix(entry.Name, "staticpod_") || (entry.Scope == PerExporter) != (entry.Name == "staticpod_exporter_build_info") {
+		if !strings.HasPrefix(entry.Name, "staticpod_") || (entry.Scope == PerExporter) != (entry.Name == "staticpod_exporter_build_info" || strings.HasPrefix(entry.Name, "staticpod_exporter_telemetry_")) {
 			t.Errorf("%s: wrong prefix or scope", entry.Name)
 		}
 		name := strings.TrimSuffix(entry.Name, "_total")
@@ -124,7 +126,7 @@ type adapter struct{ metrics *Metrics }
 func (a adapter) Describe(out chan<- *prometheus.Desc) {
 	for f := range catalogue {
 		if catalogue[f].Scope != PerExporter {
-			out <- desc(family(f))
+			out <- family(f).desc()
 		}
 	}
 }
@@ -134,13 +136,9 @@ func (a adapter) Collect(out chan<- prometheus.Metric) {
 	for _, mf := range families {
 		f := slices.IndexFunc(catalogue[:], func(c Family) bool { return c.Name == mf.GetName() })
 		for _, m := range mf.Metric {
-			out <- adapted{desc(family(f)), m}
+			out <- adapted{family(f).desc(), m}
 		}
 	}
-}
-
-func desc(f family) *prometheus.Desc {
-	return prometheus.NewDesc(catalogue[f].Name, catalogue[f].Help, catalogue[f].Labels, nil)
 }
 
 type adapted struct {

@@ -75,7 +75,7 @@ func ofSnapshot(t *testing.T, body []byte) string {
 	families := map[string]string{}
 	for block := range strings.SplitSeq("\n"+text, "\n# HELP ") {
 		name, _, _ := strings.Cut(block, " ")
-		if !strings.HasPrefix(name, "staticpod_") || name == "staticpod_exporter_build_info" {
+		if !strings.HasPrefix(name, "staticpod_") || name == "staticpod_exporter_build_info" || strings.HasPrefix(name, "staticpod_exporter_telemetry_") {
 			continue
 		}
 		if _, ok := families[name]; ok {

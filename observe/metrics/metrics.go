@@ -24,6 +24,8 @@ import (
 // Options of a Metrics.
 type Options struct {
 	Log *slog.Logger // hears of scrapes that could not be answered in full
+	// Telemetry gives the account of what is exported by OpenTelemetry, in the order of names; nil for nothing.
+	Telemetry func() []Signal
 }
 
 // Metrics holds the families of the latest snapshot and those of the exporter itself.
@@ -57,6 +59,9 @@ func New(o Options) *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("staticpod_exporter"),
 	)
+	if o.Telemetry != nil {
+		m.self.MustRegister(telemetry(o.Telemetry))
+	}
 	m.handler = newHandler(m, o.Log)
 	return m
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"flag"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func exposition(t *testing.T, g prometheus.Gatherer, format expfmt.FormatType) [
 }
 
 func TestNothingIsSaidBeforeTheFirstSnapshot(t *testing.T) {
-	m := observed()
+	m := New(Options{Log: slog.New(slog.DiscardHandler)})
 	if families, err := m.Gather(); err != nil || families != nil {
 		t.Errorf("Gather() = %v, %v", families, err)
 	}
