@@ -1,9 +1,9 @@
 # Everything a developer does, and all that continuous integration does, is a target here. `make help` lists them.
 
-# Tools that run but are not part of the product, each at one version. The kubelet and containerd of the real node are
-# pinned with all that they are built from, in e2e/kubelet/go.mod and e2e/containerd/go.mod.
+# Tools that run but are not part of the product, each at one version. The programs of the real node, promtool and the
+# Prometheus of the tests are pinned with all that they are built from, each in a go.mod below e2e.
 STATICCHECK_VERSION := v0.8.2
-PROMTOOL_VERSION    := v0.316.0
+PROMTOOL_VERSION    := $(shell awk '$$1 == "require" && $$2 == "github.com/prometheus/prometheus" { print $$3 }' e2e/prometheus/go.mod)
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -112,7 +112,7 @@ $(PROMTOOL):
 	@mkdir -p $(CACHE)
 	@echo "promtool $(PROMTOOL_VERSION): building, once (some minutes)"
 	@dir=$$(mktemp -d $(CACHE)/.new-XXXXXX) && trap 'rm -rf "$$dir"' EXIT && \
-	  GOBIN=$$dir $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION) && \
+	  (cd e2e/prometheus && CGO_ENABLED=0 $(GO) build -trimpath -tags remove_all_sd -ldflags '-s -w' -o $$dir github.com/prometheus/prometheus/cmd/promtool) && \
 	  mv $$dir/promtool $@
 
 # The race detector needs a C compiler. runc and the CNI plugins of the node are installed by bin/node.

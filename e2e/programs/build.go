@@ -24,6 +24,7 @@ type build struct {
 	module   string // the directory of its go.mod
 	what     string // what to call it
 	packages string
+	tags     string
 	ldflags  string
 	static   bool
 }
@@ -32,7 +33,7 @@ type build struct {
 func (b build) run(ctx context.Context, dir string, progress io.Writer) error {
 	began := time.Now()
 	fmt.Fprintf(progress, "%s: building, once\n", b.what)
-	cmd := b.command(ctx, "list", "-deps", b.packages)
+	cmd := b.command(ctx, "list", "-tags", b.tags, "-deps", b.packages)
 	cmd.Stderr = prefixed(progress, b.what)
 	list, err := cmd.Output()
 	if err != nil {
@@ -40,7 +41,7 @@ func (b build) run(ctx context.Context, dir string, progress io.Writer) error {
 	}
 	total := bytes.Count(list, []byte("\n"))
 
-	cmd = b.command(ctx, "build", "-v", "-trimpath", "-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", dir+string(filepath.Separator), b.packages)
+	cmd = b.command(ctx, "build", "-v", "-trimpath", "-tags", b.tags, "-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", dir+string(filepath.Separator), b.packages)
 	var compiled atomic.Int64
 	var failure strings.Builder
 	said := make(chan struct{})

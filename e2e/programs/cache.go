@@ -17,11 +17,10 @@ import (
 
 // cache is a directory of built programs, one directory per version of them, that appears whole or not at all.
 type cache struct {
-	dir  string
-	lock *os.File
+	dir      string
+	progress io.Writer
 }
 
-// openCache locks the cache against other builders until close.
 func openCache(progress io.Writer) (*cache, error) {
 	home, err := os.UserCacheDir()
 	if err != nil {
@@ -31,29 +30,21 @@ func openCache(progress io.Writer) (*cache, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cache of programs: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("cache of programs: %w", err)
-	}
-	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		fmt.Fprintln(progress, "another process builds the node's programs: waiting for it")
-		for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
-			err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-		}
-	}
-	if err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("cache of programs: lock: %w", err)
-	}
-	return &cache{dir: dir, lock: lock}, nil
+	return &cache{dir: dir, progress: progress}, nil
 }
 
-func (c *cache) close() { c.lock.Close() }
-
-// entry returns the directory of that version, which fill fills when there is none.
+// entry returns the directory of that version, which fill fills when there is none. Of several processes that want the
+// same version one fills it; who wants others does not wait for them.
 func (c *cache) entry(ctx context.Context, version string, fill func(ctx context.Context, dir string) error) (string, error) {
 	dir := filepath.Join(c.dir, version+"-"+platform)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	lock, err := c.lock(version)
+	if err != nil {
+		return "", fmt.Errorf("cache of programs: %w", err)
+	}
+	defer lock.Close()
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -72,6 +63,26 @@ func (c *cache) entry(ctx context.Context, version string, fill func(ctx context
 		return "", fmt.Errorf("cache of programs: %w", err)
 	}
 	return dir, nil
+}
+
+// lock keeps other builders from a version until it is closed. Its file stays.
+func (c *cache) lock(version string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(c.dir, "."+version+"-"+platform+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		fmt.Fprintf(c.progress, "another process builds %s: waiting for it\n", version)
+		for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+			err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+		}
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return lock, nil
 }
 
 // sourceKey names the state of the sources of our own programs.

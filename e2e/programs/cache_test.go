@@ -29,7 +29,6 @@ func TestCacheEntryAppearsWholeAndOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer c.close()
 			dir, err := c.entry(t.Context(), "tool-v1", fill)
 			if err != nil {
 				t.Error(err)
@@ -49,7 +48,6 @@ func TestCacheEntryAppearsWholeAndOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
 	broken := errors.New("does not compile")
 	if _, err := c.entry(t.Context(), "tool-v2", func(_ context.Context, dir string) error {
 		return errors.Join(broken, fill(t.Context(), dir))
@@ -61,31 +59,36 @@ func TestCacheEntryAppearsWholeAndOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, entry := range left {
-		if name := entry.Name(); name != ".lock" && !strings.HasPrefix(name, "tool-v1-") {
+		if name := entry.Name(); !strings.HasSuffix(name, ".lock") && !strings.HasPrefix(name, "tool-v1-") {
 			t.Errorf("left behind: %s", name)
 		}
 	}
 }
 
-func TestWaitingBuilderSaysSo(t *testing.T) {
+func TestBuilderWaitsForTheSameProgramAlone(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	first, err := openCache(new(bytes.Buffer))
+	said := make(heard, 1)
+	first, err := openCache(said)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := make(heard, 1)
+	lock, err := first.lock("tool-v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(context.Context, string) error { return nil }
+	if _, err := first.entry(t.Context(), "tool-v2", fill); err != nil {
+		t.Error(err)
+	}
 	second := make(chan error)
 	go func() {
-		c, err := openCache(said)
-		if err == nil {
-			c.close()
-		}
+		_, err := first.entry(t.Context(), "tool-v1", fill)
 		second <- err
 	}()
-	if line := <-said; !strings.Contains(line, "waiting") {
+	if line := <-said; !strings.Contains(line, "builds tool-v1: waiting") {
 		t.Errorf("it says %q", line)
 	}
-	first.close()
+	lock.Close()
 	if err := <-second; err != nil {
 		t.Error(err)
 	}

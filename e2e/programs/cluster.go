@@ -22,7 +22,6 @@ func EnsureCluster(ctx context.Context, progress io.Writer) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, err
 	}
-	defer c.close()
 
 	var p Cluster
 	const etcd = "go.etcd.io/etcd/server/v3"

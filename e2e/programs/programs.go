@@ -51,7 +51,6 @@ func Ensure(ctx context.Context, progress io.Writer) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	defer c.close()
 
 	var p Programs
 	if p.Runc, p.CNI, err = installed(ctx, progress); err != nil {
