@@ -1,0 +1,112 @@
+package output
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"k8s.io/client-go/util/jsonpath"
+	sigsjson "sigs.k8s.io/json"
+)
+
+// A JSONPath writes what a template finds in resources.
+type JSONPath struct {
+	w        io.Writer
+	template *jsonpath.JSONPath
+	single   bool
+}
+
+// NewJSONPath returns a JSONPath on w. A template of one expression writes each result on a line of its own, objects and
+// lists as indented JSON, as talosctl does; one of several expressions and text writes them one after the other,
+// as kubectl does, and ends the line. Without braces it is an expression.
+func NewJSONPath(w io.Writer, template string) (*JSONPath, error) {
+	if template == "" {
+		return nil, fmt.Errorf("jsonpath: the template is empty: try {.metadata.id}")
+	}
+	if !strings.Contains(template, "{") {
+		template = "{." + strings.TrimPrefix(template, ".") + "}"
+	}
+	parser, err := jsonpath.Parse("output", template)
+	if err != nil {
+		return nil, fmt.Errorf("jsonpath: %w", err)
+	}
+	p := &JSONPath{w: w, template: jsonpath.New("output").AllowMissingKeys(true), single: len(parser.Root.Nodes) == 1}
+	if err := p.template.Parse(template); err != nil {
+		return nil, fmt.Errorf("jsonpath: %w", err)
+	}
+	return p, nil
+}
+
+// Write writes what the template finds in the JSON object of one resource. What a resource does not have is no error.
+func (p *JSONPath) Write(object []byte) error {
+	var resource any
+	// Whole numbers stay whole: restarts of 1e+06 are nobody's.
+	if err := sigsjson.UnmarshalCaseSensitivePreserveInts(object, &resource); err != nil {
+		return fmt.Errorf("resource: %w", err)
+	}
+	var b bytes.Buffer
+	if !p.single {
+		if err := p.template.Execute(&b, resource); err != nil {
+			return fmt.Errorf("jsonpath: %w", err)
+		}
+		if !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
+			b.WriteByte('\n')
+		}
+	} else {
+		results, err := p.template.FindResults(resource)
+		if err != nil {
+			return fmt.Errorf("jsonpath: %w", err)
+		}
+		for _, group := range results {
+			for _, result := range group {
+				if err := writeResult(&b, result); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	_, err := io.WriteString(p.w, printableText(b.String()))
+	return err
+}
+
+func writeResult(b *bytes.Buffer, result reflect.Value) error {
+	if !result.IsValid() || !result.CanInterface() {
+		b.WriteString("null\n")
+		return nil
+	}
+	switch v := result.Interface().(type) {
+	case map[string]any, []any:
+		indented, err := json.MarshalIndent(v, "", "    ")
+		if err != nil {
+			return fmt.Errorf("jsonpath: %w", err)
+		}
+		b.Write(indented)
+	case nil:
+		b.WriteString("null")
+	default:
+		fmt.Fprint(b, v)
+	}
+	b.WriteByte('\n')
+	return nil
+}
+
+// printableText is Printable for text of many lines and tabs.
+func printableText(s string) string {
+	var b strings.Builder
+	for part := range strings.SplitAfterSeq(s, "\n") {
+		line, ended := strings.CutSuffix(part, "\n")
+		for i, cell := range strings.Split(line, "\t") {
+			if i > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(Printable(cell))
+		}
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
