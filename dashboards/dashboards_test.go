@@ -264,6 +264,7 @@ func TestEveryFamilyIsShown(t *testing.T) {
 		"staticpod_exporter_telemetry_failed_total":        "only where something is exported by OpenTelemetry",
 		"staticpod_exporter_telemetry_queue":               "only where something is exported by OpenTelemetry",
 		"staticpod_manifest_last_change_timestamp_seconds": "shown as the step of staticpod_manifest_version",
+		"staticpod_rollout_duration_seconds":               "of a fleet rather than a node: docs/metrics.md has the query",
 		"staticpod_mirror_info":                            "for joins with kube-state-metrics",
 		"staticpod_status_version":                         "for clients that watch the listing",
 	}

@@ -5,11 +5,13 @@ import "slices"
 // Type is how a family's values behave.
 type Type string
 
-// The types. An Info is a gauge that is always 1 and says something by its labels.
+// The types. An Info is a gauge that is always 1 and says something by its labels. A Histogram has classic buckets and
+// is a native histogram at once.
 const (
-	Counter Type = "counter"
-	Gauge   Type = "gauge"
-	Info    Type = "info"
+	Counter   Type = "counter"
+	Gauge     Type = "gauge"
+	Histogram Type = "histogram"
+	Info      Type = "info"
 )
 
 // Stability says what may change about a family between releases.
@@ -91,6 +93,7 @@ const (
 	problemStart
 	problems
 	ready
+	rolloutDuration
 	stale
 	statusVersion
 	families // how many there are
@@ -274,6 +277,11 @@ var catalogue = [families]Family{
 		Name: "staticpod_ready", Type: Gauge, Scope: PerPod, Stability: Stable,
 		Labels: []string{"namespace", "pod"},
 		Help:   "Whether the static pod is ready. Also 0 while that is unknown: see staticpod_stale.",
+	},
+	rolloutDuration: {
+		Name: "staticpod_rollout_duration_seconds", Type: Histogram, Unit: "seconds", Scope: PerNode, Stability: Alpha,
+		Labels: []string{"stage"},
+		Help:   "How long the stages of rollouts took that were done since the exporter started: changed, validated, fetched, accepted, rejected, sandbox, pull, container, ready, and total from a change to its pod's being ready. Exemplars lead to the trace of the rollout.",
 	},
 	stale: {
 		Name: "staticpod_stale", Type: Gauge, Scope: PerPod, Stability: Stable,

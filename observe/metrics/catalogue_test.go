@@ -75,7 +75,8 @@ func TestCatalogueIsWhatIsPublished(t *testing.T) {
 			continue
 		}
 		delete(byName, mf.GetName())
-		if mf.GetHelp() != entry.Help || mf.GetUnit() != entry.Unit || (mf.GetType() == dto.MetricType_COUNTER) != (entry.Type == Counter) {
+		if mf.GetHelp() != entry.Help || mf.GetUnit() != entry.Unit || (mf.GetType() == dto.MetricType_COUNTER) != (entry.Type == Counter) ||
+			(mf.GetType() == dto.MetricType_HISTOGRAM) != (entry.Type == Histogram) {
 			t.Errorf("%s is published with other help, unit or type: %v", mf.GetName(), mf)
 		}
 		for _, metric := range mf.Metric {
@@ -149,6 +150,6 @@ type adapted struct {
 func (a adapted) Desc() *prometheus.Desc { return a.desc }
 
 func (a adapted) Write(out *dto.Metric) error {
-	out.Label, out.Gauge, out.Counter = a.metric.Label, a.metric.Gauge, a.metric.Counter
+	out.Label, out.Gauge, out.Counter, out.Histogram = a.metric.Label, a.metric.Gauge, a.metric.Counter, a.metric.Histogram
 	return nil
 }

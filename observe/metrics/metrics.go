@@ -38,6 +38,8 @@ type Metrics struct {
 	pods map[*status.StaticPodStatus]*part
 	defs map[*status.StaticPod]*part
 
+	rollouts *rollouts // guarded by mu
+
 	renderer renderer
 }
 
@@ -53,7 +55,7 @@ type view struct {
 // New returns a Metrics that knows no snapshot yet: until Observe it publishes only what it knows of the
 // exporter's own process.
 func New(o Options) *Metrics {
-	m := &Metrics{self: prometheus.NewRegistry()}
+	m := &Metrics{self: prometheus.NewRegistry(), rollouts: newRollouts()}
 	m.self.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -66,7 +68,8 @@ func New(o Options) *Metrics {
 	return m
 }
 
-// Observe builds the families of s and publishes them in the place of those before.
+// Observe builds the families of s and publishes them in the place of those before. Each snapshot is observed once,
+// since it tells once what of a rollout was done.
 func (m *Metrics) Observe(s *status.Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,7 +95,8 @@ func (m *Metrics) Observe(s *status.Snapshot) {
 	}
 	m.defs, m.pods = defs, pods
 
-	next := &view{parts: parts, node: newPage(nodePart(s))}
+	m.rollouts.observe(s.Laps)
+	next := &view{parts: parts, node: newPage(nodePart(s), m.rollouts.part)}
 	if last := m.latest.Load(); last != nil && slices.Equal(last.parts, parts) {
 		next.pods = last.pods
 	} else {

@@ -59,8 +59,11 @@ func newPage(parts ...*part) *page {
 func header(f family) *dto.MetricFamily {
 	entry := &catalogue[f]
 	mf := &dto.MetricFamily{Name: &entry.Name, Help: &entry.Help, Type: dto.MetricType_GAUGE.Enum()}
-	if entry.Type == Counter {
+	switch entry.Type {
+	case Counter:
 		mf.Type = dto.MetricType_COUNTER.Enum()
+	case Histogram:
+		mf.Type = dto.MetricType_HISTOGRAM.Enum()
 	}
 	if entry.Unit != "" {
 		mf.Unit = &entry.Unit

@@ -90,7 +90,7 @@ func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
 	test := unitTest{Interval: "15s"}
 	for name, family := range families {
 		for _, m := range family.Metric {
-			test.Series = append(test.Series, series(name, m))
+			test.Series = append(test.Series, series(name, m)...)
 		}
 	}
 	slices.SortFunc(test.Series, func(a, b unitSeries) int { return strings.Compare(a.Series, b.Series) })
@@ -110,14 +110,24 @@ func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
 	return Promtool(t, "test", "rules", path)
 }
 
-func series(name string, m *dto.Metric) unitSeries {
+func series(name string, m *dto.Metric) []unitSeries {
 	labels := []string{"job=" + strconv.Quote(Job), "instance=" + strconv.Quote(Instance)}
 	for _, l := range m.Label {
 		labels = append(labels, l.GetName()+"="+strconv.Quote(l.GetValue()))
 	}
-	values := fmt.Sprintf("%gx120", m.GetGauge().GetValue())
-	if m.Counter != nil {
-		values = fmt.Sprintf("%g+1x120", m.Counter.GetValue())
+	one := func(suffix, values string, more ...string) unitSeries {
+		return unitSeries{Series: name + suffix + "{" + strings.Join(slices.Concat(labels, more), ",") + "}", Values: values}
 	}
-	return unitSeries{Series: name + "{" + strings.Join(labels, ",") + "}", Values: values}
+	counts := func(n float64) string { return fmt.Sprintf("%g+1x120", n) }
+	switch h := m.Histogram; {
+	case h != nil:
+		all := []unitSeries{one("_sum", counts(h.GetSampleSum())), one("_count", counts(float64(h.GetSampleCount())))}
+		for _, b := range h.Bucket {
+			all = append(all, one("_bucket", counts(float64(b.GetCumulativeCount())), fmt.Sprintf("le=%q", fmt.Sprint(b.GetUpperBound()))))
+		}
+		return all
+	case m.Counter != nil:
+		return []unitSeries{one("", counts(m.Counter.GetValue()))}
+	}
+	return []unitSeries{one("", fmt.Sprintf("%gx120", m.GetGauge().GetValue()))}
 }

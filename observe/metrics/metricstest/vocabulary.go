@@ -26,6 +26,10 @@ func NewVocabulary() (Vocabulary, error) {
 	v := Vocabulary{"up": nil}
 	for _, family := range metrics.Catalogue() {
 		v[family.Name] = family.Labels
+		if family.Type == metrics.Histogram {
+			v[family.Name+"_bucket"] = append(slices.Clone(family.Labels), "le")
+			v[family.Name+"_count"], v[family.Name+"_sum"] = family.Labels, family.Labels
+		}
 	}
 	scrape := httptest.NewRecorder()
 	handler := metrics.New(metrics.Options{Log: slog.New(slog.DiscardHandler)}).Handler()
