@@ -68,7 +68,7 @@ func (h *handler) get(w http.ResponseWriter, r *http.Request, k kind) {
 		return
 	}
 	if f == asPage {
-		h.writePage(w, http.StatusOK, detail(rendered.snapshot, h.Version, k.name, id))
+		h.details(w, r, rendered, pick{k.name, id})
 		return
 	}
 	b, err := l.one(f, resource)

@@ -18,7 +18,7 @@ const (
 	asYAML   form = "yaml"
 	asTable  form = "table"
 	asWide   form = "wide"
-	asPage   form = "html"         // to a browser
+	asPage   form = "html"         // to a browser; of a watch: the parts of the page, as server-sent events
 	asLines  form = "ndjson"       // of a watch: one JSON object a line
 	asEvents form = "event-stream" // of a watch: server-sent events
 )
@@ -60,8 +60,10 @@ func negotiate(r *http.Request, offers []offer) (form, error) {
 		switch f := form(output); {
 		case watched && f == asJSON:
 			return asLines, nil
+		case watched && f == asPage:
+			return asPage, nil
 		case watched:
-			return "", fmt.Errorf("%w %q: a watch has json, or server-sent events by the header Accept: text/event-stream", errOutput, output)
+			return "", fmt.Errorf("%w %q: a watch has json, or html for the parts of the page, or server-sent events by the header Accept: text/event-stream", errOutput, output)
 		case f == asJSON || f == asYAML || f == asTable || f == asWide:
 			return f, nil
 		}

@@ -1,32 +1,19 @@
 package web
 
 import (
-	"bytes"
-	_ "embed"
-	"fmt"
-	"html/template"
 	"net/http"
 
 	"github.com/staticpod-exporter/staticpod-exporter/docs"
 )
 
-//go:embed reasons.html
-var reasonsTemplate string
-
-// newReasons renders the runbooks of all reasons. They are part of the program, so that they can be read where the
-// node has no way out.
-func newReasons(version string) (body, error) {
-	t, err := template.New("reasons").Funcs(template.FuncMap{"spans": docs.Spans}).Parse(reasonsTemplate)
+// reasons renders the runbooks of all reasons. They are part of the program, so that they can be read where the node
+// has no way out.
+func (p *page) reasons() ([]byte, error) {
+	s, err := p.plainSheet("reasons", "Reasons", "", docs.Stages())
 	if err != nil {
-		return body{}, fmt.Errorf("reasons: %w", err)
+		return nil, err
 	}
-	var b bytes.Buffer
-	err = t.Execute(&b, struct {
-		Version string
-		Style   template.CSS
-		Stages  []docs.Stage
-	}{version, template.CSS(pageStyle), docs.Stages()})
-	return newBody(b.Bytes(), err)
+	return p.execute(s)
 }
 
 // reasons answers with the runbooks: a page to a browser, the Markdown that it is made from to others.

@@ -31,11 +31,11 @@ func kinds() []kind {
 type rendering struct {
 	snapshot       *status.Snapshot
 	pods, statuses *listing
-	page           func() (body, error)
+	pages          pages
 }
 
 // render returns the rendering of s, which takes over from prev (nil is none) what did not change.
-func render(s *status.Snapshot, prev *rendering) *rendering {
+func render(s *status.Snapshot, prev *rendering, p *page) *rendering {
 	if prev == nil {
 		prev = &rendering{pods: &listing{}, statuses: &listing{}}
 	}
@@ -45,6 +45,7 @@ func render(s *status.Snapshot, prev *rendering) *rendering {
 			func(p *status.StaticPod) *status.Metadata { return &p.Metadata }),
 		statuses: newListing(s.At, s.Statuses, prev.statuses, output.StatusColumns, output.StatusRow,
 			func(p *status.StaticPodStatus) *status.Metadata { return &p.Metadata }),
+		pages: newPages(p, s, prev.pages),
 	}
 }
 

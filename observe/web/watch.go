@@ -28,9 +28,33 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request, k kind, id strin
 	if !ok {
 		return
 	}
+	if f == asPage {
+		h.watchPage(w, r, func(rendered *rendering) (*show, error) {
+			if id == "" {
+				return rendered.pages.overview()
+			}
+			return rendered.pages.detail(pick{k.name, id})
+		})
+		return
+	}
 	if _, ok := h.snapshot(w, r); !ok {
 		return
 	}
+	bookmarks, _ := strconv.ParseBool(r.URL.Query().Get("bookmarks")) // anything but true is no
+	sent := make(map[string]*resource)
+	h.stream(w, r, f == asEvents, func(s *stream) follower {
+		return follower{
+			interval: h.heartbeat,
+			difference: func(rendered *rendering) (int, error) {
+				return s.difference(sent, k.of(rendered), id)
+			},
+			beat: func(*rendering) error { return s.beat(bookmarks) },
+		}
+	})
+}
+
+// stream opens a stream, of events or else of lines, and follows the snapshots until the reader is gone.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, events bool, open func(*stream) follower) {
 	select {
 	case h.watches <- struct{}{}:
 		defer func() { <-h.watches }()
@@ -39,7 +63,7 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request, k kind, id strin
 		return
 	}
 	media := "application/x-ndjson"
-	if f == asEvents {
+	if events {
 		media = "text/event-stream"
 	}
 	w.Header().Set("Content-Type", media)
@@ -48,27 +72,36 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request, k kind, id strin
 	if r.Method == http.MethodHead {
 		return
 	}
-	bookmarks, _ := strconv.ParseBool(r.URL.Query().Get("bookmarks")) // anything but true is no
-	s := &stream{w: w, control: http.NewResponseController(w), patience: h.patience, events: f == asEvents, bookmarks: bookmarks}
-	_ = h.follow(r.Context(), s, k, id) // the reader is gone, or we stop: either way it is over
+	s := &stream{w: w, control: http.NewResponseController(w), patience: h.patience, events: events}
+	_ = h.follow(r.Context(), s, open(s)) // the reader is gone, or we stop: either way it is over
+}
+
+// A follower says what a stream sends.
+type follower struct {
+	interval time.Duration // after which, when nothing happens, a beat is due
+	closing  bool          // each difference ends with a beat, not the first alone
+	// difference sends what has changed since it was called last and returns how much that was. Its rendering is nil
+	// before the first snapshot; so is that of beat, which tells that we are there and the reader has everything.
+	difference func(*rendering) (int, error)
+	beat       func(*rendering) error
 }
 
 // follow sends events until the reader is gone or ctx ends.
-func (h *handler) follow(ctx context.Context, s *stream, k kind, id string) error {
-	timer := time.NewTimer(h.heartbeat)
+func (h *handler) follow(ctx context.Context, s *stream, f follower) error {
+	timer := time.NewTimer(f.interval)
 	defer timer.Stop()
-	sent := make(map[string]*resource)
 	if err := s.open(); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
 		changed := h.Changed()
-		n, err := s.difference(sent, k.of(h.render()), id)
+		rendered := h.render()
+		n, err := f.difference(rendered)
 		if err != nil {
 			return err
 		}
-		if first {
-			if err := s.beat(); err != nil {
+		if first || n > 0 && f.closing {
+			if err := f.beat(rendered); err != nil {
 				return err
 			}
 		}
@@ -76,31 +109,30 @@ func (h *handler) follow(ctx context.Context, s *stream, k kind, id string) erro
 			if err := s.control.Flush(); err != nil {
 				return err
 			}
-			timer.Reset(h.heartbeat)
+			timer.Reset(f.interval)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-changed:
 		case <-timer.C:
-			if err := s.beat(); err != nil {
+			if err := f.beat(rendered); err != nil {
 				return err
 			}
 			if err := s.control.Flush(); err != nil {
 				return err
 			}
-			timer.Reset(h.heartbeat)
+			timer.Reset(f.interval)
 		}
 	}
 }
 
 // A stream writes events to one reader.
 type stream struct {
-	w         io.Writer
-	control   *http.ResponseController
-	patience  time.Duration
-	events    bool // server-sent events, else lines
-	bookmarks bool
+	w        io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+	events   bool // server-sent events, else lines
 }
 
 // difference sends what happened between sent, which it brings up to date, and l: to all resources, or to the
@@ -153,9 +185,9 @@ func (s *stream) open() error {
 
 // beat tells the reader that we are there and that it has everything; to lines without bookmarks nothing can
 // be added.
-func (s *stream) beat() error {
+func (s *stream) beat(bookmarks bool) error {
 	switch {
-	case s.bookmarks:
+	case bookmarks:
 		return s.write(bookmark, `{"event":"`+bookmark+`"}`, nil)
 	case s.events:
 		return s.text(": nothing new\n\n")

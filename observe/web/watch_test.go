@@ -21,6 +21,8 @@ type watcher struct {
 	lines *bufio.Reader
 }
 
+func newWatcher(t *testing.T, r io.Reader) *watcher { return &watcher{t, bufio.NewReaderSize(r, 16)} }
+
 // open starts a watch, which ends with the test.
 func open(t *testing.T, url string, headers ...string) *watcher {
 	t.Helper()
@@ -206,7 +208,7 @@ func TestSlowReaderSkips(t *testing.T) {
 		h.routes().ServeHTTP(pipe{writer, make(http.Header)}, httptest.NewRequestWithContext(ctx, "GET", "/staticpods?watch=true", nil))
 		writer.Close()
 	}()
-	w := &watcher{t, bufio.NewReaderSize(reader, 16)}
+	w := newWatcher(t, reader)
 	w.expect("created a-a=1")
 	f.publish(pods("a-a=2"))
 	if _, err := w.lines.Peek(1); err != nil { // version 2 is on its way

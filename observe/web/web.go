@@ -41,6 +41,7 @@ type Options struct {
 // Times and numbers that bound what a client may cost.
 const (
 	heartbeatInterval = 15 * time.Second // of a watch on which nothing happens
+	pulseInterval     = 5 * time.Second  // of a page that is kept up to date: it says how long it has heard nothing
 	writeTimeout      = 30 * time.Second // of an answer, and of each event of a watch
 	reloadTimeout     = 25 * time.Second
 	maxWatches        = 64
@@ -50,6 +51,7 @@ type handler struct {
 	Options
 	page      *page
 	heartbeat time.Duration
+	pulse     time.Duration // the same of a page
 	patience  time.Duration // with a reader of a watch that takes nothing
 	watches   chan struct{} // one element for each watch
 	runbooks  func() (body, error)
@@ -60,7 +62,7 @@ type handler struct {
 
 // New returns the handler of the observability listener.
 //
-//	GET  /                              the page
+//	GET  /                              the page     ?q=words ?state=critical|warning|unknown|starting|ok
 //	GET  /staticpods[/{id}]             definitions  ?output=json|yaml|table|wide ?watch=true
 //	GET  /staticpodstatus[/{id}]        verdicts     likewise
 //	GET  /reasons                       what each reason means, and what to do
@@ -73,9 +75,11 @@ func New(o Options) http.Handler {
 }
 
 func newHandler(o Options) *handler {
+	p := newPage(o.Version)
 	return &handler{
-		Options: o, page: newPage(), heartbeat: heartbeatInterval, patience: writeTimeout, watches: make(chan struct{}, maxWatches),
-		runbooks: sync.OnceValues(func() (body, error) { return newReasons(o.Version) }),
+		Options: o, page: p, heartbeat: heartbeatInterval, pulse: pulseInterval, patience: writeTimeout,
+		watches:  make(chan struct{}, maxWatches),
+		runbooks: sync.OnceValues(func() (body, error) { return newBody(p.reasons()) }),
 	}
 }
 
@@ -130,38 +134,9 @@ func (h *handler) render() *rendering {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.rendered == nil || h.rendered.snapshot != snapshot {
-		h.rendered = render(snapshot, h.rendered)
-		h.rendered.page = sync.OnceValues(func() (body, error) {
-			return newBody(h.page.execute(overview(snapshot, h.Version)))
-		})
+		h.rendered = render(snapshot, h.rendered, h.page)
 	}
 	return h.rendered
-}
-
-// index answers with the page of the whole node.
-func (h *handler) index(w http.ResponseWriter, r *http.Request) {
-	rendered := h.render()
-	if rendered == nil {
-		w.Header().Set("Retry-After", "1")
-		w.Header().Set("Refresh", "2")
-		h.writePage(w, http.StatusServiceUnavailable, view{Title: "Static pods", Version: h.Version})
-		return
-	}
-	b, err := rendered.page()
-	h.write(w, r, asPage, b, err)
-}
-
-// writePage answers with the page of v.
-func (h *handler) writePage(w http.ResponseWriter, code int, v view) {
-	body, err := h.page.execute(v)
-	if err != nil {
-		h.broken(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	w.WriteHeader(code)
-	_, _ = w.Write(body) // the reader is gone: nobody is left to tell
 }
 
 // unknown answers for a path that does not exist.
@@ -185,7 +160,12 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, code int, why r
 	if code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	if form, err := negotiate(r, offers()); err == nil && form == asJSON {
+	form, err := negotiate(r, offers())
+	if err == nil && form == asPage {
+		h.writePage(w, code, func() (sheet, error) { return h.page.plainSheet("refusal", http.StatusText(code), "", why) })
+		return
+	}
+	if err == nil && form == asJSON {
 		if body, err := json.Marshal(why); err == nil {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(code)
