@@ -90,7 +90,7 @@ func Spans(text string) []Span {
 	for i, part := range strings.Split(text, "`") {
 		code := i%2 == 1
 		if !code {
-			part = strings.ReplaceAll(withoutLinks(part), "*", "")
+			part = strings.ReplaceAll(Unlinked(part), "*", "")
 		}
 		if part != "" {
 			spans = append(spans, Span{part, code})
@@ -99,8 +99,17 @@ func Spans(text string) []Span {
 	return spans
 }
 
-// withoutLinks turns [words](where) into words.
-func withoutLinks(text string) string {
+// Plain is a paragraph of Markdown as plain text.
+func Plain(text string) string {
+	var b strings.Builder
+	for _, s := range Spans(text) {
+		b.WriteString(s.Text)
+	}
+	return b.String()
+}
+
+// Unlinked turns [words](where) into words: links lead to other files of docs.
+func Unlinked(text string) string {
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(text, "[")

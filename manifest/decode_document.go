@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -321,7 +322,7 @@ func (d document) syntax(err error) Problem {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		before := d.text[:min(int(max(syntax.Offset-1, 0)), len(d.text))]
 		at.line = d.line + bytes.Count(before, []byte("\n"))
-		at.column = len(before) - bytes.LastIndexByte(before, '\n')
+		at.column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 		words = "couldn't get version/kind; json parse error: " + words
 	} else if errors.Is(err, io.ErrUnexpectedEOF) {
 		at.line = d.line + bytes.Count(bytes.TrimRight(d.text, "\n"), []byte("\n"))

@@ -10,6 +10,25 @@ import (
 	"strings"
 )
 
+// Directory reads the kubelet's manifest directory, or its one manifest file, as the kubelet does, and returns what it
+// finds, with what the files have against each other: which one the kubelet runs of two with one pod, and what had
+// better not be there. A file that cannot be read gives a candidate that says so.
+func (v *Validator) Directory(dir string) ([]*Candidate, error) {
+	files, err := v.readDirectory(dir, dir)
+	if err != nil {
+		return nil, err
+	}
+	relate(files)
+	var found []*Candidate
+	for _, f := range files {
+		if f.err != nil {
+			found = append(found, &Candidate{Path: f.path, Problems: []Problem{unreadable(f.path, f.err)}})
+		}
+		found = append(found, f.candidates...)
+	}
+	return found, nil
+}
+
 // readDirectory reads the kubelet's manifest directory, or its one manifest file, as the kubelet does: every
 // file whose name begins with no dot, links followed, whatever its extension, in byte order, one Pod each.
 // Unlike the kubelet, which globs, it does not take a directory that cannot be listed for an empty one. dir is

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,8 +9,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A position is a place in a file, from 1; 0 is unknown.
+// A position is a place in a file, from 1; 0 is unknown. Columns count characters.
 type position struct{ line, column int }
+
+// SourceLine returns a line of a file, without its end, as the positions of problems count lines; "" when there is
+// no such line.
+func SourceLine(data []byte, line int) string {
+	data = bytes.TrimPrefix(fromUTF16(data), []byte(byteOrderMark))
+	for ; line > 1 && len(data) > 0; line-- {
+		data = data[lineLength(data):]
+	}
+	return string(bytes.TrimRight(data[:lineLength(data)], "\r\n"))
+}
 
 // A locator finds the fields of one tree in the author's file.
 type locator struct {

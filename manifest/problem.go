@@ -62,7 +62,7 @@ type Problem struct {
 	Detail  string    `json:"detail,omitempty"` // a sub-code, such as the admission reason NodePorts
 	Path    string    `json:"path,omitempty"`
 	Line    int       `json:"line,omitempty"`   // from 1; 0 is unknown
-	Column  int       `json:"column,omitempty"` // from 1; 0 is unknown
+	Column  int       `json:"column,omitempty"` // in characters, from 1; 0 is unknown
 	Field   string    `json:"field,omitempty"`  // as the kubelet writes it: spec.containers[0].image
 	Since   time.Time `json:"since"`            // when it began, by the evidence's own clock
 }

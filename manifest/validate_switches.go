@@ -16,20 +16,31 @@ import (
 // the one place where we hold state of the process: what the gates are set to, and that nobody judges by
 // another kubelet's gates meanwhile.
 var switches struct {
-	sync.Mutex
+	sync.RWMutex
+	set   bool
 	gates map[string]bool
 }
 
-// withSwitches runs f with the kubelet's switches set.
+// withSwitches runs f with the kubelet's switches set. Those who want the same ones do not wait for each other.
 func withSwitches(gates map[string]bool, f func()) {
+	switches.RLock()
+	for !switches.set || !maps.Equal(switches.gates, gates) {
+		switches.RUnlock()
+		setSwitches(gates)
+		switches.RLock() // by now somebody else may have set others
+	}
+	defer switches.RUnlock()
+	f()
+}
+
+func setSwitches(gates map[string]bool) {
 	switches.Lock()
 	defer switches.Unlock()
 	capabilities.Setup(true, 0) // as the kubelet does when it starts; only the first call counts
-	if !maps.Equal(switches.gates, gates) {
+	if !switches.set || !maps.Equal(switches.gates, gates) {
 		setGates(gates)
-		switches.gates = maps.Clone(gates)
+		switches.set, switches.gates = true, maps.Clone(gates)
 	}
-	f()
 }
 
 // setGates sets the gates that this version knows and lets be set. They are tried on a copy first: the real

@@ -27,13 +27,14 @@ var house = map[string][]string{
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
 	"observe/web":          {"collector/status", "collector", "manifest", "observe/output", "docs"},
+	"observe/report":       {"collector/status", "manifest", "observe/output", "docs"},
 	"observe/telemetry":    {"collector/status", "collector", "manifest", "observe/metrics"},
 	"alerts":               nil,
 	"dashboards":           nil,
 	"docs":                 nil,
 	"cmd/staticpod-exporter": {
 		"manifest", "cri", "cri/containerlog", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
-		"observe/output", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
+		"observe/output", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }
 

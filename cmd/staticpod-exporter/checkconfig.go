@@ -34,15 +34,15 @@ Exit codes: 0 serve would start with it, 1 it would not or a pod would be refuse
 				fmt.Fprintln(c.OutOrStdout(), err)
 				return errInvalid
 			}
-			v := validation{
-				validator: manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}),
-				out:       c.OutOrStdout(),
-			}
+			r := newReading(manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}), nil)
 			if configuration.Path != "" {
-				v.candidates = v.validator.File(configuration.Path, configuration.Data, manifest.FormConfiguration)
+				r.Add(manifest.Together(r.validator.File(configuration.Path, configuration.Data, manifest.FormConfiguration)))
+				r.Sources[configuration.Path] = configuration.Data
 			}
-			v.tell()
-			if v.critical > 0 {
+			if err := tell(&r.Report, "text", c.OutOrStdout()); err != nil {
+				return err
+			}
+			if r.Count(manifest.Critical) > 0 {
 				return errInvalid
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", orDefault(configuration.Path, "defaults"))

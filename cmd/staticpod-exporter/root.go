@@ -24,6 +24,19 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// A toldError ends a command with an exit code after it has said itself what is wrong.
+type toldError struct {
+	words string
+	code  int
+}
+
+func (e *toldError) Error() string { return e.words }
+
+var (
+	errInvalid    = &toldError{"invalid", exitError}
+	errUnreadable = &toldError{"not readable", exitUsage}
+)
+
 // newRootCommand returns the whole command line.
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -62,8 +75,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(err, errInvalid) { // which has been told
-		return exitError
+	if told, ok := errors.AsType[*toldError](err); ok {
+		return told.code
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", program, err)
 	if _, usage := errors.AsType[usageError](err); usage || !started {

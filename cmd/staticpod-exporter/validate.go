@@ -1,144 +1,138 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/report"
 )
 
-// errInvalid ends validate and check-config with exit code 1 after they have said what is wrong themselves.
-var errInvalid = errors.New("invalid")
+// reportForms are how problems of files can be told.
+func reportForms() []string { return []string{"text", "json", "sarif", "github"} }
+
+// validateOptions are the flags of validate.
+type validateOptions struct {
+	rules                         manifest.Rules
+	gates                         []string
+	output                        string
+	asDirectory, warningsAsErrors bool
+}
 
 func newValidateCommand() *cobra.Command {
-	var rules manifest.Rules
-	var warningsAsErrors bool
+	var o validateOptions
 	command := &cobra.Command{
 		Use:   "validate FILE|DIRECTORY|- ...",
 		Short: "Prove static pod definitions with the kubelet's own rules",
 		Long: `Validate reads definition files as serve does (Pods, PodLists, Lists, multi-document YAML, Talos machine
 configurations and KubeStaticPodConfig documents; "-" is standard input) and proves each pod with the
-kubelet's own decoding, defaulting and validation, and with what the kubelet does not check itself.
+kubelet's own decoding, defaulting and validation, and with what the kubelet does not check itself. It needs
+no kubelet, no exporter and no network.
 
-Of a directory it reads every *.yaml, *.yml and *.json file, not recursively. Problems go to standard output,
-one per line: FILE:LINE:COLUMN: LEVEL: MESSAGE [REASON].
+Of a directory it reads every *.yaml, *.yml and *.json file, not recursively. With --as-directory a directory
+is read as the kubelet reads its manifest directory: every file but dot files, one pod each, and of two files
+with one pod the last by name wins.
+
+Problems go to standard output, one per line, FILE:LINE:COLUMN: LEVEL: MESSAGE [REASON], each followed by the
+line of the file with a caret under the place; a summary goes to standard error. Values of environments,
+commands and arguments are not shown. -o json, sarif (2.1.0) and github (workflow commands) are for machines.
 
 Exit codes: 0 all would run, 1 something would not, 2 something could not be read or the usage is wrong.`,
-		Example: `  staticpod-exporter validate /etc/kubernetes/manifests
-  cat pod.yaml | staticpod-exporter validate -`,
+		Example: `  # before the kubelet sees it
+  staticpod-exporter validate pod.yaml
+
+  # what the kubelet makes of its manifest directory: which file wins, which had better not be there
+  staticpod-exporter validate --as-directory /etc/kubernetes/manifests
+
+  # in a workflow of GitHub's
+  staticpod-exporter validate -o github --warnings-as-errors manifests/
+
+  # from a template
+  helm template chart | staticpod-exporter validate -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			v := validation{validator: manifest.NewValidator(rules), out: c.OutOrStdout()}
-			for _, arg := range args {
-				if err := v.add(arg, c.InOrStdin()); err != nil {
-					return usageError{err}
-				}
-			}
-			v.tell()
-			if v.critical > 0 || warningsAsErrors && v.warnings > 0 {
-				return errInvalid
-			}
-			return nil
+			return o.run(args, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&rules.Node, "node", "node", "name of the node, which the pods' names end in")
-	f.BoolVar(&rules.Standalone, "standalone", false, "the kubelet has no API server")
-	f.BoolVar(&warningsAsErrors, "warnings-as-errors", false, "exit with 1 on warnings too")
+	f.StringVarP(&o.output, "output", "o", "text", "how to tell: "+strings.Join(reportForms(), ", "))
+	f.BoolVar(&o.asDirectory, "as-directory", false, "read directories as the kubelet reads its staticPodPath")
+	f.BoolVar(&o.warningsAsErrors, "warnings-as-errors", false, "exit with 1 on warnings too")
+	f.StringVar(&o.rules.Node, "node", "node", "name of the node, which the pods' names end in")
+	f.BoolVar(&o.rules.Standalone, "standalone", false, "the kubelet has no API server")
+	f.StringSliceVar(&o.gates, "feature-gates", nil, "the kubelet's feature gates: NAME=true,NAME=false")
+	if err := command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(reportForms(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is defined above
+	}
 	return command
 }
 
-// A validation proves files one after the other, and at the end prints what is wrong in and between them.
-type validation struct {
-	validator          *manifest.Validator
-	out                io.Writer
-	candidates         []*manifest.Candidate
-	critical, warnings int
-}
-
-// add proves a file, the files of a directory, or in for "-".
-func (v *validation) add(path string, in io.Reader) error {
-	if path == "-" {
-		data, err := io.ReadAll(in)
-		if err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-		v.file("<stdin>", data)
-		return nil
+func (o *validateOptions) run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if !slices.Contains(reportForms(), o.output) {
+		return usageError{fmt.Errorf("unknown output %q: there are %s", o.output, strings.Join(reportForms(), ", "))}
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	var err error
+	if o.rules.FeatureGates, err = parseGates(o.gates); err != nil {
+		return usageError{err}
+	}
+	reading := newReading(manifest.NewValidator(o.rules), stdin)
+	if o.asDirectory {
+		reading.directories(args)
+	} else {
+		reading.files(args)
+	}
+	r := &reading.Report
+	if err := tell(r, o.output, stdout); err != nil {
 		return err
 	}
-	if !info.IsDir() {
-		return v.read(path)
+	for _, u := range r.Unreadable {
+		fmt.Fprintf(stderr, "%s: %s\n", program, u.Error)
 	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !isManifestName(e) {
-			continue
-		}
-		if err := v.read(filepath.Join(path, e.Name())); err != nil {
-			return err
-		}
+	fmt.Fprintln(stderr, r.Summary())
+	switch {
+	case len(r.Unreadable) > 0:
+		return errUnreadable
+	case r.Count(manifest.Critical) > 0, o.warningsAsErrors && r.Count(manifest.Warning) > 0:
+		return errInvalid
 	}
 	return nil
 }
 
-func isManifestName(e fs.DirEntry) bool {
-	switch filepath.Ext(e.Name()) {
-	case ".yaml", ".yml", ".json":
-		return !e.IsDir() && !strings.HasPrefix(e.Name(), ".")
-	}
-	return false
-}
-
-func (v *validation) read(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	v.file(path, data)
-	return nil
-}
-
-func (v *validation) file(path string, data []byte) {
-	v.candidates = append(v.candidates, v.validator.File(path, data, manifest.FormDefinitions)...)
-}
-
-// tell prints every problem.
-func (v *validation) tell() {
-	for _, c := range manifest.Together(v.candidates) {
-		for _, p := range c.Problems {
-			v.print(p)
+// parseGates reads NAME=BOOL, as the kubelet's own flag has it.
+func parseGates(pairs []string) (map[string]bool, error) {
+	gates := map[string]bool{}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		on, err := strconv.ParseBool(value)
+		if name == "" || err != nil {
+			return nil, fmt.Errorf("--feature-gates: %q is not NAME=true or NAME=false", pair)
 		}
+		gates[name] = on
 	}
+	return gates, nil
 }
 
-func (v *validation) print(p manifest.Problem) {
-	switch p.Level {
-	case manifest.Critical:
-		v.critical++
-	case manifest.Warning:
-		v.warnings++
+// tell writes a report in one of the reportForms.
+func tell(r *report.Report, form string, w io.Writer) error {
+	r.Tool = report.Tool{Name: program, Version: version.Version}
+	// Annotations and code scanning know files by their place in the repository.
+	if r.Base = os.Getenv("GITHUB_WORKSPACE"); r.Base == "" {
+		r.Base, _ = os.Getwd() // without it paths stay as they were given
 	}
-	where := p.Path
-	if p.Line > 0 {
-		where = fmt.Sprintf("%s:%d:%d", where, p.Line, max(p.Column, 1))
+	switch form {
+	case "json":
+		return r.JSON(w)
+	case "sarif":
+		return r.SARIF(w)
+	case "github":
+		return r.GitHub(w)
 	}
-	message := strings.Join(strings.Fields(p.Message), " ")
-	if p.Field != "" && !strings.Contains(message, p.Field) {
-		message = p.Field + ": " + message
-	}
-	fmt.Fprintf(v.out, "%s: %s: %s [%s]\n", where, p.Level, message, p.Reason)
+	return r.Text(w, coloursOf(w))
 }

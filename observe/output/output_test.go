@@ -156,8 +156,8 @@ func TestRowStaysOneLine(t *testing.T) {
 
 func TestColumns(t *testing.T) {
 	for value, want := range map[string]int{"": 0, "abc": 3, "日本": 4, "e\u0301": 1, "é": 1, "ﾊﾟ": 2, "Ａ": 2} {
-		if got := columns(value); got != want {
-			t.Errorf("columns(%q) = %d, want %d", value, got, want)
+		if got := Columns(value); got != want {
+			t.Errorf("Columns(%q) = %d, want %d", value, got, want)
 		}
 	}
 }

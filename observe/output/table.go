@@ -44,7 +44,7 @@ func (t *Table) Row(cells []string) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = Printable(cell)
-		t.widths[i] = max(t.widths[i], columns(row[i]))
+		t.widths[i] = max(t.widths[i], Columns(row[i]))
 	}
 	t.rows = append(t.rows, row)
 }
@@ -56,7 +56,7 @@ func (t *Table) Flush() error {
 		for i, cell := range row {
 			b.WriteString(t.Colours.Paint(colourOf(t.header[i], cell), cell))
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", t.widths[i]-columns(cell)+padding))
+				b.WriteString(strings.Repeat(" ", t.widths[i]-Columns(cell)+padding))
 			}
 		}
 		b.WriteByte('\n')
@@ -84,8 +84,8 @@ func Printable(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted)
 }
 
-// columns returns how many columns of a terminal s takes.
-func columns(s string) int {
+// Columns returns how many columns of a terminal s takes, of which every character is printable.
+func Columns(s string) int {
 	n := 0
 	for _, r := range s {
 		switch {
