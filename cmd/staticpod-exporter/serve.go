@@ -137,6 +137,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 
 	// Everyone who wants to know.
 	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals})
+	rollouts := exports.NewRollouts(filepath.Join(config.Manifest.StateDirectory, "rollouts.json"))
 	pages := web.New(web.Options{
 		Latest: statuses.Latest, Changed: statuses.Changed, Metrics: publisher.Handler(),
 		Reload: store.Reload, Live: alive(statuses, time.Now()),
@@ -161,10 +162,12 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 		return poll.Run(ctx, func(o *collector.Observation) {
 			s := statuses.Observe(o)
 			publisher.Observe(s)
+			rollouts.Observe(ctx, s)
 			facts.tell(s)
 		})
 	})
 	g.Go(func() error { return statuses.Persist(ctx, remembered, log) })
+	g.Go(func() error { return rollouts.Run(ctx) })
 	g.Go(func() error { return web.Serve(ctx, pages, listeners.web, config.Web.Config.File, log) })
 	g.Go(func() error { return reloadOnHangup(ctx, store, log) })
 	g.Go(func() error { return notify(ctx, log) })
