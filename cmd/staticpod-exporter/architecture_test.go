@@ -27,6 +27,7 @@ var house = map[string][]string{
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
 	"observe/web":          {"collector/status", "collector", "manifest", "observe/output", "docs"},
+	"observe/describe":     {"collector/status", "collector/kubeletlog", "manifest", "observe/output", "docs"},
 	"observe/report":       {"collector/status", "manifest", "observe/output", "docs"},
 	"observe/telemetry":    {"collector/status", "collector", "manifest", "observe/metrics"},
 	"alerts":               nil,
@@ -34,7 +35,7 @@ var house = map[string][]string{
 	"docs":                 nil,
 	"cmd/staticpod-exporter": {
 		"manifest", "cri", "cri/containerlog", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
-		"observe/output", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
+		"observe/output", "observe/describe", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }
 

@@ -54,6 +54,7 @@ Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.`
 	root.AddCommand(
 		newServeCommand(),
 		newGetCommand(),
+		newDescribeCommand(),
 		newValidateCommand(),
 		newCheckConfigCommand(),
 		newAssetsCommand(),
