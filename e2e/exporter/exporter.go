@@ -31,6 +31,8 @@ type Options struct {
 	ConfigFile     string // "" is none
 	// Flags come after those of the above: --kubelet.log=…
 	Flags []string
+	// Env comes after the environment of the test: OTEL_TRACES_EXPORTER=otlp
+	Env []string
 	// Log receives what the exporter logs.
 	Log io.Writer
 }
@@ -66,6 +68,7 @@ func (e *Exporter) command() (*exec.Cmd, error) {
 		args = append(args, "--config.file="+o.ConfigFile)
 	}
 	cmd := exec.Command(o.Binary, append(args, o.Flags...)...)
+	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.Stdout, cmd.Stderr = o.Log, o.Log
 	return cmd, nil
 }
