@@ -41,7 +41,7 @@ var house = map[string][]string{
 
 // rooms says where the heavy libraries may be imported. Of several entries for one import the longest holds.
 var rooms = map[string][]string{
-	"github.com/prometheus/client_golang/":    {"observe/metrics"},
+	"github.com/prometheus/client_golang/":    {"observe/metrics", "observe/telemetry"}, // the bridge takes its Gatherer
 	"github.com/prometheus/exporter-toolkit/": {"observe/web"},
 	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},

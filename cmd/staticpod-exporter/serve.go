@@ -137,6 +137,9 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 
 	// Everyone who wants to know.
 	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals})
+	if err := exports.Metrics(ctx, publisher); err != nil {
+		return err
+	}
 	rollouts := exports.NewRollouts(filepath.Join(config.Manifest.StateDirectory, "rollouts.json"))
 	pages := web.New(web.Options{
 		Latest: statuses.Latest, Changed: statuses.Changed, Metrics: publisher.Handler(),

@@ -54,6 +54,34 @@ func TestCatalogueIsInOrder(t *testing.T) {
 	}
 }
 
+// Prometheus gives what it receives over OTLP the names that a scrape has, so dashboards and alerts hold for both.
+func TestOTelNamesBecomeTheFamilies(t *testing.T) {
+	for _, entry := range catalogue {
+		name := strings.ReplaceAll(entry.OTel.Name, ".", "_")
+		suffix := map[string]string{"s": "_seconds", "By": "_bytes"}[entry.OTel.Unit]
+		if suffix == "" && !strings.HasPrefix(entry.OTel.Unit, "{") {
+			t.Errorf("%s has the unit %q", entry.Name, entry.OTel.Unit) // 1 would become _ratio
+		}
+		if !strings.HasSuffix(name, suffix) {
+			name += suffix
+		}
+		if entry.Type == Counter {
+			name += "_total"
+		}
+		if name != entry.Name {
+			t.Errorf("%s becomes %s, not %s", entry.OTel.Name, name, entry.Name)
+		}
+		keys := map[string]bool{}
+		for _, label := range entry.Labels {
+			if key := Attribute(label); keys[key] {
+				t.Errorf("%s has two labels that become %s", entry.Name, key)
+			} else {
+				keys[key] = true
+			}
+		}
+	}
+}
+
 // Every family that is published is in the catalogue as it is published, and the other way round.
 func TestCatalogueIsWhatIsPublished(t *testing.T) {
 	m := observed(sick())

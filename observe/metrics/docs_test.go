@@ -28,7 +28,7 @@ func TestDocumentHasTheCatalogue(t *testing.T) {
 func table() string {
 	var out strings.Builder
 	for _, scope := range []Scope{PerDefinition, PerPod, PerContainer, PerProblem, PerNode, PerExporter} {
-		fmt.Fprintf(&out, "\n### Per %s\n\n| Family | Type | Labels | Meaning | Stability |\n|---|---|---|---|---|\n", scope)
+		fmt.Fprintf(&out, "\n### Per %s\n\n| Family | Type | Labels | Meaning | OpenTelemetry | Unit | Stability |\n|---|---|---|---|---|---|---|\n", scope)
 		for _, f := range catalogue {
 			if f.Scope != scope {
 				continue
@@ -37,7 +37,7 @@ func table() string {
 			if len(f.Labels) > 0 {
 				labels = "`" + strings.Join(f.Labels, "`, `") + "`"
 			}
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n", f.Name, f.Type, labels, f.Help, f.Stability)
+			fmt.Fprintf(&out, "| `%s` | %s | %s | %s | `%s` | `%s` | %s |\n", f.Name, f.Type, labels, f.Help, f.OTel.Name, f.OTel.Unit, f.Stability)
 		}
 	}
 	out.WriteString("\n")

@@ -24,7 +24,7 @@ import (
 // Options of a Metrics.
 type Options struct {
 	Log *slog.Logger // hears of scrapes that could not be answered in full
-	// Telemetry gives the account of what is exported by OpenTelemetry, in the order of names; nil for nothing.
+	// Telemetry gives the account of what is exported by OpenTelemetry; nil for nothing.
 	Telemetry func() []Signal
 }
 
@@ -114,6 +114,14 @@ func (m *Metrics) Gather() ([]*dto.MetricFamily, error) {
 		return slices.Clone(v.families), nil
 	}
 	return nil, nil
+}
+
+// Published returns every family of the catalogue that there is, sorted by name: those of the latest snapshot and those
+// about the exporter. It leaves out what the client library says about any Go process. They are shared and must not be
+// changed.
+func (m *Metrics) Published() ([]*dto.MetricFamily, error) {
+	all, err := m.gatherAll()
+	return slices.DeleteFunc(all, func(mf *dto.MetricFamily) bool { return !strings.HasPrefix(mf.GetName(), "staticpod_") }), err
 }
 
 // gatherAll adds the exporter's own families.
