@@ -167,27 +167,35 @@ func installed(ctx context.Context, progress io.Writer) (runc, cni string, err e
 }
 
 // Install installs Debian's packages, as root and where there is apt-get. Of several processes one does so at a time.
-func Install(ctx context.Context, packages ...string) error {
+func Install(ctx context.Context, names ...string) error {
 	apt, err := exec.LookPath("apt-get")
 	if err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("packages %s of Debian are not installed; as root, where there is apt-get, they would be", strings.Join(packages, " "))
+		return fmt.Errorf("packages %s of Debian are not installed; as root, where there is apt-get, they would be", strings.Join(names, " "))
 	}
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "staticpod-exporter-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := lockPackages()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("%s: %w", lock.Name(), err)
-	}
-	for _, args := range [][]string{{"update"}, append([]string{"install", "--yes", "--no-install-recommends"}, packages...)} {
-		cmd := exec.CommandContext(ctx, apt, args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+	for _, args := range [][]string{{apt, "update"}, append([]string{apt, "install", "--yes", "--no-install-recommends"}, names...)} {
+		if err := packages(ctx, "", args...); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// lockPackages keeps other processes of ours from the distribution's packages until it is closed.
+func lockPackages() (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "staticpod-exporter-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	return lock, nil
 }
 
 // platform is part of each name in the cache: a home directory may be shared.
