@@ -25,6 +25,7 @@ var house = map[string][]string{
 	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"observe/output":       {"collector/status", "manifest"},
+	"observe/fleet":        {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
 	"observe/web":          {"collector/status", "collector", "manifest", "observe/output", "docs"},
 	"observe/describe":     {"collector/status", "collector/kubeletlog", "manifest", "observe/output", "docs"},
@@ -35,13 +36,14 @@ var house = map[string][]string{
 	"docs":                 nil,
 	"cmd/staticpod-exporter": {
 		"manifest", "cri", "cri/containerlog", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
-		"observe/output", "observe/describe", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
+		"observe/output", "observe/fleet", "observe/describe", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }
 
 // rooms says where the heavy libraries may be imported. Of several entries for one import the longest holds.
 var rooms = map[string][]string{
 	"github.com/prometheus/client_golang/":    {"observe/metrics", "observe/telemetry"}, // the bridge takes its Gatherer
+	"github.com/prometheus/client_golang/api": {"observe/fleet"},                        // the client of a Prometheus, not its instrumentation
 	"github.com/prometheus/exporter-toolkit/": {"observe/web"},
 	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -19,7 +20,8 @@ import (
 )
 
 const (
-	defaultAddress = "http://127.0.0.1:10058"
+	defaultPort    = "10058"
+	defaultAddress = "http://127.0.0.1:" + defaultPort
 
 	dialTimeout   = 5 * time.Second
 	answerTimeout = 10 * time.Second
@@ -32,17 +34,15 @@ type client struct {
 	base    *url.URL
 	http    *http.Client
 	silence time.Duration
+	among   bool // others, who are asked too: errors name the exporter and no flag
 }
 
-// newClient returns the client of the exporter at address, a URL or HOST:PORT.
+// newClient returns the client of the exporter at address, a URL, HOST:PORT or HOST.
 func newClient(address string) (*client, error) {
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	base, err := url.Parse(address)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+	base, err := url.Parse(completeAddress(address))
+	if err != nil || base.Hostname() == "" || base.Scheme != "http" && base.Scheme != "https" {
 		// The address may hold a password: it is not repeated.
-		return nil, usageError{errors.New("--address is neither a URL (" + defaultAddress + ") nor HOST:PORT")}
+		return nil, usageError{errors.New("--address is neither a URL (" + defaultAddress + ") nor HOST[:PORT]")}
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -52,6 +52,36 @@ func newClient(address string) (*client, error) {
 		ForceAttemptHTTP2:     true,
 	}
 	return &client{base: base, http: &http.Client{Transport: transport}, silence: silenceLimit}, nil
+}
+
+// completeAddress makes a URL of HOST and HOST:PORT.
+func completeAddress(address string) string {
+	if strings.Contains(address, "://") {
+		return address
+	}
+	credentials, host := "", address
+	if i := strings.LastIndexByte(address, '@'); i >= 0 {
+		credentials, host = address[:i+1], address[i+1:]
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && ip.Is6() {
+		host = "[" + ip.String() + "]"
+	}
+	if authority, path, _ := strings.Cut(host, "/"); authority != "" && (&url.URL{Host: authority}).Port() == "" {
+		host = strings.TrimSuffix(authority+":"+defaultPort+"/"+path, "/")
+	}
+	return "http://" + credentials + host
+}
+
+// String is the address without its password.
+func (c *client) String() string { return c.base.Redacted() }
+
+// fetch returns the JSON objects of all resources at path, or of the one named id.
+func (c *client) fetch(ctx context.Context, path, id string) ([]json.RawMessage, error) {
+	if id == "" {
+		return c.list(ctx, path)
+	}
+	object, err := c.one(ctx, path, id)
+	return []json.RawMessage{object}, err
 }
 
 // list returns the JSON objects of all resources at path.
@@ -80,7 +110,7 @@ func (c *client) get(ctx context.Context, u *url.URL, answer any) error {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(io.LimitReader(body, answerLimit)).Decode(answer); err != nil {
-		return fmt.Errorf("%s does not answer as a %s does: %w", c.base.Redacted(), program, err)
+		return fmt.Errorf("%s does not answer as a %s does: %w", c, program, err)
 	}
 	return nil
 }
@@ -108,19 +138,23 @@ func (c *client) unreachable(err error) error {
 	if cause, ok := errors.AsType[*url.Error](err); ok {
 		err = cause.Err // without the URL, which we name ourselves
 	}
-	where := "exporter not reachable at " + c.base.Redacted()
+	where := "exporter not reachable at " + c.String()
+	another := ""
+	if !c.among {
+		another = ": --address names another"
+	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return fmt.Errorf("%s: %w: name its authority's certificate in the variable SSL_CERT_FILE", where, err)
 	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%s: connection refused: is it running there (systemctl status %s)? --address names another", where, program)
+		return fmt.Errorf("%s: connection refused: is it running there (systemctl status %s)?%s", where, program, strings.TrimPrefix(another, ":"))
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%s: it does not speak TLS: try --address http://%s", where, c.base.Host)
+		return fmt.Errorf("%s: it does not speak TLS: try http://%s", where, c.base.Host)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer in time: --address names another", where)
+		return fmt.Errorf("%s: no answer in time%s", where, another)
 	}
-	return fmt.Errorf("%s: %w: --address names another", where, err)
+	return fmt.Errorf("%s: %w%s", where, err, another)
 }
 
 // refused says what to try about an answer that is no success.
@@ -134,16 +168,19 @@ func (c *client) refused(response *http.Response) error {
 		Exists []string `json:"exists"`
 	}
 	if response.StatusCode == http.StatusUnauthorized {
-		return fmt.Errorf("exporter at %s wants a password: give --address as %s://USER:PASSWORD@%s", c.base.Redacted(), c.base.Scheme, c.base.Host)
+		return fmt.Errorf("exporter at %s wants a password: give its address as %s://USER:PASSWORD@%s", c, c.base.Scheme, c.base.Host)
 	}
 	if json.Unmarshal(body, &why) == nil && why.Error != "" {
 		if len(why.Exists) > 0 {
 			why.Error += "; there are: " + strings.Join(why.Exists, ", ")
 		}
+		if c.among {
+			why.Error = c.base.Host + ": " + why.Error
+		}
 		return errors.New(output.Printable(why.Error))
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return fmt.Errorf("%s does not answer as a %s does: %s: %.200q", c.base.Redacted(), program, response.Status, said)
+	return fmt.Errorf("%s does not answer as a %s does: %s: %.200q", c, program, response.Status, said)
 }
 
 // An event is one line of a watch.

@@ -53,12 +53,16 @@ func findType(name string) (resourceType, error) {
 	return resourceType{}, usageError{fmt.Errorf("unknown type %q: there are staticpods (sp) and staticpodstatus (sps)", name)}
 }
 
-func outputs() []string { return []string{"table", "wide", "yaml", "json", "name"} }
+func outputs() []string {
+	return []string{"table", "wide", "yaml", "json", "name", jsonpathForm + "TEMPLATE"}
+}
 
 // getOptions are the flags of get.
 type getOptions struct {
 	address, output string
+	nodes           []string
 	watch           bool
+	fleet           fleetOptions
 }
 
 func newGetCommand() *cobra.Command {
@@ -69,19 +73,38 @@ func newGetCommand() *cobra.Command {
 		Long: `Get asks a running exporter for the static pods of its node (staticpods, sp) or for the verdicts on them
 (staticpodstatus, podstatus, sps), all of them or the one named ID, and prints them as talosctl does.
 
+With --nodes it asks several exporters at once and prints what they say as one table. One that does not answer is
+named on standard error, and the exit code is 1.
+
+With --prometheus it asks no exporter but Prometheus, Thanos or Mimir, with one query for all exporters that are scraped
+there, or for those that --selector matches. Exporters that are scraped in vain are named on standard error, and the exit
+code is 1. What metrics do not hold is <unknown>.
+
 With --watch it goes on to print what changes, until interrupted; the column * is + for what is new and - for
-what is gone. When the connection breaks it says so, connects again and prints what changed in between.`,
+what is gone. When the connection breaks it says so, connects again and prints what changed in between.
+
+With --output jsonpath=TEMPLATE a template of one expression prints each result on a line of its own; one of several
+expressions and text prints them one after the other and ends the line.`,
 		Example: `  # all static pods, and what is wrong with them
   staticpod-exporter get staticpodstatus -o wide
 
   # one verdict in full
   staticpod-exporter get sps default/nginx-node1 -o yaml
 
-  # another node
-  staticpod-exporter get sps --address node2:10058 --watch`,
+  # what becomes of the static pods of three nodes
+  staticpod-exporter get sps --nodes node1,node2,node3 --watch
+
+  # the same of the whole fleet, once
+  staticpod-exporter get sps --prometheus https://prometheus.example.org --selector cluster=eu -o wide
+
+  # IDs and reasons, for another program
+  staticpod-exporter get sps -o jsonpath='{.metadata.id}{"\t"}{.spec.reason}'`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("get what? There are staticpods (sp) and staticpodstatus (sps)")
+			}
+			if err := c.ValidateFlagGroups(); err != nil {
+				return err // here it is wrong usage
 			}
 			return cobra.MaximumNArgs(2)(c, args)
 		},
@@ -95,8 +118,12 @@ what is gone. When the connection breaks it says so, connects again and prints w
 	f := command.Flags()
 	f.StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(outputs(), ", "))
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on and print what changes")
-	f.StringVar(&o.address, "address", defaultAddress, "the exporter: http[s]://[USER:PASSWORD@]HOST:PORT or HOST:PORT")
-	for name, values := range map[string][]string{"output": outputs(), "address": nil} {
+	f.StringVar(&o.address, "address", defaultAddress, "the exporter: http[s]://[USER:PASSWORD@]HOST:PORT or HOST[:PORT]")
+	f.StringSliceVarP(&o.nodes, "nodes", "n", nil, "several exporters, each as --address has it")
+	o.fleet.register(f)
+	command.MarkFlagsMutuallyExclusive("address", "nodes", "prometheus")
+	command.MarkFlagsMutuallyExclusive("watch", "prometheus")
+	for name, values := range map[string][]string{"output": completedOutputs(), "address": nil, "nodes": nil, "prometheus": nil, "selector": nil} {
 		if err := command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 			panic(err) // the flag is defined above
 		}
@@ -104,16 +131,15 @@ what is gone. When the connection breaks it says so, connects again and prints w
 	return command
 }
 
+// completedOutputs are the outputs as a shell completes them.
+func completedOutputs() []string {
+	all := outputs()
+	all[len(all)-1] = jsonpathForm
+	return all
+}
+
 func (o *getOptions) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	t, err := findType(args[0])
-	if err != nil {
-		return err
-	}
-	p, err := newPrinter(stdout, t, o.output, o.watch)
-	if err != nil {
-		return err
-	}
-	exporter, err := newClient(o.address)
 	if err != nil {
 		return err
 	}
@@ -121,28 +147,36 @@ func (o *getOptions) run(ctx context.Context, args []string, stdout, stderr io.W
 	if len(args) > 1 {
 		id = args[1]
 	}
-	if o.watch {
-		w := &watcher{exporter: exporter, path: t.name, id: id, printer: p, log: stderr, known: map[string]known{}}
-		return w.run(ctx)
+	if o.fleet.prometheus != "" {
+		return o.fleet.run(ctx, t.name, id, o.output, stdout, stderr)
 	}
-	objects := make([]json.RawMessage, 1)
-	if id != "" {
-		objects[0], err = exporter.one(ctx, t.name, id)
-	} else {
-		objects, err = exporter.list(ctx, t.name)
+	if err := o.fleet.unused(); err != nil {
+		return err
 	}
+	p, err := newPrinter(stdout, t, o.output, o.watch)
 	if err != nil {
 		return err
 	}
-	for _, object := range objects {
-		if err := p.print("", object); err != nil {
-			return err
-		}
+	exporters, err := o.exporters()
+	if err != nil {
+		return err
 	}
-	return p.flush()
+	if o.watch {
+		return watchAll(ctx, exporters, t.name, id, p, stderr)
+	}
+	return printAll(fetchAll(ctx, exporters, t.name, id, stderr), p, stderr)
 }
 
-// complete returns what may come after args: a type, then the ID of one that the exporter has now.
+// exporters are whom to ask.
+func (o *getOptions) exporters() ([]*client, error) {
+	if len(o.nodes) > 0 {
+		return newClients(o.nodes)
+	}
+	c, err := newClient(o.address)
+	return []*client{c}, err
+}
+
+// complete returns what may come after args: a type, then the ID of one that the exporters have now.
 func (o *getOptions) complete(ctx context.Context, args []string) []string {
 	var names []string
 	switch len(args) {
@@ -152,22 +186,21 @@ func (o *getOptions) complete(ctx context.Context, args []string) []string {
 		}
 	case 1:
 		t, err := findType(args[0])
-		if err != nil {
+		if err != nil || o.fleet.prometheus != "" {
 			return nil
 		}
-		exporter, err := newClient(o.address)
+		exporters, err := o.exporters()
 		if err != nil {
 			return nil
 		}
 		ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 		defer cancel()
-		objects, err := exporter.list(ctx, t.name)
-		if err != nil {
-			return nil // a shell that completes has no place for errors
-		}
-		for _, object := range objects {
-			if m, err := metadata(object); err == nil {
-				names = append(names, m.ID)
+		// A shell that completes has no place for errors.
+		for _, a := range fetchAll(ctx, exporters, t.name, "", io.Discard) {
+			for _, object := range a.objects {
+				if m, err := metadata(object); err == nil && !slices.Contains(names, m.ID) {
+					names = append(names, m.ID)
+				}
 			}
 		}
 	}

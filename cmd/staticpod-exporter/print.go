@@ -15,8 +15,17 @@ type printer interface {
 	flush() error
 }
 
+const jsonpathForm = "jsonpath="
+
 // newPrinter returns the printer that --output asks for.
 func newPrinter(w io.Writer, t resourceType, form string, watched bool) (printer, error) {
+	if template, ok := strings.CutPrefix(form, jsonpathForm); ok {
+		p, err := output.NewJSONPath(w, template)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return jsonpathPrinter{p}, nil
+	}
 	switch form {
 	case "table", "wide":
 		p := &tablePrinter{of: t, wide: form == "wide", watched: watched}
@@ -72,6 +81,14 @@ func (p jsonPrinter) print(event string, object []byte) error {
 }
 
 func (p jsonPrinter) flush() error { return nil }
+
+type jsonpathPrinter struct{ path *output.JSONPath }
+
+func (p jsonpathPrinter) print(event string, object []byte) error {
+	return p.path.Write(withEvent(event, object))
+}
+
+func (p jsonpathPrinter) flush() error { return nil }
 
 type namePrinter struct{ w io.Writer }
 

@@ -35,6 +35,7 @@ func (e *toldError) Error() string { return e.words }
 var (
 	errInvalid    = &toldError{"invalid", exitError}
 	errUnreadable = &toldError{"not readable", exitUsage}
+	errIncomplete = &toldError{"not all answered", exitError}
 )
 
 // newRootCommand returns the whole command line.

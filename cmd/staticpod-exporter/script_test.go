@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,9 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/fleet/fleettest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
 )
 
@@ -29,7 +32,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the real command against a real listener on $ADDRESS that serves a snapshot; at $OTHER
-// there is a server of another kind. In the scripts "snapshot NAME" replaces the snapshot, "exporter stop"
+// there is a server of another kind. $NODE2 and $NODE3 are exporters of other nodes, at $DEAD nobody listens, and
+// $PROMETHEUS has scraped all of them. In the scripts "snapshot NAME" replaces the snapshot, "exporter stop"
 // takes the listener away, and "exitcode N COMMAND" runs a command that must exit with N.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -47,7 +51,7 @@ func TestScripts(t *testing.T) {
 			other := httptest.NewServer(http.NotFoundHandler())
 			env.Defer(other.Close)
 			env.Setenv("OTHER", other.URL)
-			return nil
+			return setNodes(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"snapshot": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -77,6 +81,45 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// setNodes starts the exporters of other nodes, and a Prometheus that scrapes them and one that is down.
+func setNodes(env *testscript.Env) error {
+	prometheus := fleettest.Start()
+	env.Defer(prometheus.Close)
+	env.Setenv("PROMETHEUS", prometheus.URL)
+	for i, name := range []string{"node1", "node2", "ノード3"} {
+		s := snapshot("fixture")
+		s.Node, s.Info.Node = name, name
+		for _, p := range s.Pods {
+			p.Node = name
+		}
+		for _, st := range s.Statuses {
+			st.Node = name
+		}
+		// Not all nodes have the same.
+		s.Pods, s.Statuses = s.Pods[:len(s.Pods)-i], s.Statuses[:len(s.Statuses)-i]
+		if i > 0 {
+			e, err := newExporter("127.0.0.1:0", s)
+			if err != nil {
+				return err
+			}
+			env.Defer(e.server.Close)
+			env.Setenv(fmt.Sprintf("NODE%d", i+1), e.server.Listener.Addr().String())
+		}
+		target := fleettest.Target{Labels: model.LabelSet{"job": "static", "instance": model.LabelValue(fmt.Sprintf("10.0.0.%d:10058", i+1))}}
+		if err := prometheus.Scrape(s, target); err != nil {
+			return err
+		}
+	}
+	prometheus.Down(fleettest.Target{Labels: model.LabelSet{"job": "static", "instance": "10.0.0.4:10058"}})
+
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Setenv("DEAD", dead.Addr().String())
+	return dead.Close()
 }
 
 type exporterKey struct{}

@@ -25,6 +25,10 @@ type watcher struct {
 	log      io.Writer
 	known    map[string]known // by ID: what has been printed
 	said     string           // what the log was told last
+
+	persistent bool                     // tries again when the first connection fails
+	arrived    func(reached bool) error // is told once whether the first connection came to be
+	reached    bool                     // a connection has come to be
 }
 
 // known is a resource that has been printed and is not gone.
@@ -36,11 +40,11 @@ type known struct {
 // A printError is the end of a watch: there is nowhere to print to.
 type printError struct{ error }
 
-// run prints until ctx ends, which is no error; a first connection that fails is one.
+// run prints until ctx ends, which is no error; a first connection that fails is one, unless it is persistent.
 func (w *watcher) run(ctx context.Context) error {
 	wait := reconnectSoonest
 	for first := true; ; first = false {
-		connected, err := w.follow(ctx)
+		connected, err := w.follow(ctx, first)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -48,7 +52,12 @@ func (w *watcher) run(ctx context.Context) error {
 			return broken.error
 		}
 		if first && !connected {
-			return err
+			if !w.persistent {
+				return err
+			}
+			if err := w.arrived(false); err != nil {
+				return err
+			}
 		}
 		if connected {
 			wait, w.said = reconnectSoonest, ""
@@ -66,8 +75,9 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// follow prints one connection's events until it breaks. Connected is whether the initial contents came.
-func (w *watcher) follow(ctx context.Context) (connected bool, err error) {
+// follow prints one connection's events, the first one's or a later one's, until it breaks. Connected is whether the
+// initial contents came.
+func (w *watcher) follow(ctx context.Context, first bool) (connected bool, err error) {
 	s, err := w.exporter.watch(ctx, w.path, w.id)
 	if err != nil {
 		return false, err
@@ -79,7 +89,7 @@ func (w *watcher) follow(ctx context.Context) (connected bool, err error) {
 	)
 	for {
 		if e, err = s.next(); err != nil {
-			return connected, fmt.Errorf("watch of %s broke: %w", w.exporter.base.Redacted(), err)
+			return connected, fmt.Errorf("watch of %s broke: %w", w.exporter, err)
 		}
 		if e.name == "bookmark" {
 			if !connected {
@@ -87,7 +97,12 @@ func (w *watcher) follow(ctx context.Context) (connected bool, err error) {
 					fmt.Fprintf(w.log, "%s: connected again\n", program)
 				}
 				connected = true
-				if err := w.catchUp(initial); err != nil {
+				err := w.catchUp(initial)
+				if err == nil && first {
+					err = w.arrived(true)
+				}
+				w.reached = true
+				if err != nil {
 					return connected, printError{err}
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -117,6 +118,79 @@ func TestGetWatch(t *testing.T) {
 	}
 }
 
+// named returns the definitions of the fixture as those of another node.
+func named(node string, ids ...string) *status.Snapshot {
+	s := only(ids...)
+	s.Node = node
+	for _, p := range s.Pods {
+		p.Node = node
+	}
+	return s
+}
+
+func TestGetWatchOfSeveralNodes(t *testing.T) {
+	first := exporterAt(t, "127.0.0.1:0", named("node1", "default-nginx=1"))
+	second := exporterAt(t, "127.0.0.1:0", named("node-with-a-long-name", "kube-system-etcd=1"))
+	third := exporterAt(t, "127.0.0.1:0", named("node3", "default-nginx=1"))
+	address := third.server.Listener.Addr().String()
+	third.server.Close()
+	c := begin(t, "get", "sp", "-w", "-n", first.server.URL+","+second.server.URL+","+address)
+	// One table of both; who comes first is not said.
+	c.expect("NODE                    *   NAMESPACE   TYPE        ID                 VERSION")
+	rows := []string{
+		"node1                   +   k8s         StaticPod   default-nginx      1\n",
+		"node-with-a-long-name   +   k8s         StaticPod   kube-system-etcd   1\n",
+	}
+	for range rows {
+		got, err := c.stdout.ReadString('\n')
+		if err != nil || !slices.Contains(rows, got) {
+			t.Fatalf("got %q, %v, want one of %q", got, err, rows)
+		}
+	}
+	second.publish(named("node-with-a-long-name", "kube-system-etcd=2"))
+	c.expect("node-with-a-long-name       k8s         StaticPod   kube-system-etcd   2")
+	if got := c.stderr.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "exporter not reachable at http://"+address+": connection refused") {
+		t.Errorf("stderr: %q", got)
+	}
+
+	// The one that was down comes.
+	exporterAt(t, address, named("node3", "default-nginx=4"))
+	c.expect("node3                   +   k8s         StaticPod   default-nginx      4")
+	first.publish(named("node1"))
+	c.expect("node1                   -   k8s         StaticPod   default-nginx      1")
+	c.cancel()
+	if code := <-c.code; code != 0 {
+		t.Errorf("exit code %d when interrupted after all were reached", code)
+	}
+}
+
+func TestGetWatchTellsOfANodeThatWasNeverReached(t *testing.T) {
+	first := exporterAt(t, "127.0.0.1:0", named("node1", "default-nginx=1"))
+	gone := exporterAt(t, "127.0.0.1:0", named("node2"))
+	gone.server.Close()
+	c := begin(t, "get", "sp", "-w", "-o", "name", "-n", first.server.URL+","+gone.server.URL)
+	c.expect("default-nginx")
+	c.cancel()
+	if code := <-c.code; code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// One that neither answers nor refuses does not keep the others from being shown.
+func TestGetWatchDoesNotWaitForASilentNode(t *testing.T) {
+	first := exporterAt(t, "127.0.0.1:0", named("node1", "default-nginx=1"))
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	c := begin(t, "get", "sp", "-w", "-n", silent.Addr().String()+","+first.server.URL)
+	c.expect(
+		"NODE    *   NAMESPACE   TYPE        ID              VERSION",
+		"node1   +   k8s         StaticPod   default-nginx   1",
+	)
+}
+
 func TestGetWatchDocuments(t *testing.T) {
 	e := exporterAt(t, "127.0.0.1:0", only("default-nginx=2"))
 	yaml := begin(t, "get", "sp", "default-nginx", "-w", "-o", "yaml", "--address", e.server.URL)
@@ -152,7 +226,8 @@ func TestGetWatchLeavesASilentExporter(t *testing.T) {
 	exporter.silence = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	log := new(syncWriter)
-	w := &watcher{exporter: exporter, path: "staticpods", printer: namePrinter{io.Discard}, log: log, known: map[string]known{}}
+	w := &watcher{exporter: exporter, path: "staticpods", printer: namePrinter{io.Discard}, log: log, known: map[string]known{},
+		arrived: func(bool) error { return nil }}
 	done := make(chan error, 1)
 	go func() { done <- w.run(ctx) }()
 	<-requests
@@ -196,6 +271,13 @@ func TestParseEvent(t *testing.T) {
 func TestNewClient(t *testing.T) {
 	for address, want := range map[string]string{
 		"node2:10058":           "http://node2:10058",
+		"node2":                 "http://node2:10058",
+		"10.5.0.2":              "http://10.5.0.2:10058",
+		"fd00::1":               "http://[fd00::1]:10058",
+		"[fd00::1]":             "http://[fd00::1]:10058",
+		"node2/prefix":          "http://node2:10058/prefix",
+		"a:b@node2":             "http://a:b@node2:10058",
+		"http://node2":          "http://node2",
 		"[::1]:10058":           "http://[::1]:10058",
 		"https://node2/prefix/": "https://node2/prefix/",
 		"":                      "", "http://": "", "ftp://node2": "", "http://a b": "",
