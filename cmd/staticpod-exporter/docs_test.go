@@ -39,3 +39,28 @@ func TestReasonsAreDocumented(t *testing.T) {
 		t.Errorf("docs/reasons.md describes %s, which does not exist", name)
 	}
 }
+
+// Each command has its section in docs/commands.md.
+func TestCommandsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, line := range strings.Split(string(data), "\n") {
+		if name, ok := strings.CutPrefix(line, "## "); ok {
+			documented[name] = false
+		}
+	}
+	for _, c := range newRootCommand().Commands() {
+		if _, ok := documented[c.Name()]; !ok && !c.Hidden {
+			t.Errorf("docs/commands.md has no section %s", c.Name())
+		}
+		documented[c.Name()] = true
+	}
+	for name, exists := range documented {
+		if !exists && name != "completion" { // which cobra adds when it runs
+			t.Errorf("docs/commands.md describes %s, which does not exist", name)
+		}
+	}
+}
