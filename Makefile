@@ -33,11 +33,19 @@ TEST_TIMEOUT := 10m
 FUZZ_TIME    := 5s
 
 .DEFAULT_GOAL := help
-.PHONY: build run node test unit fuzz e2e soak older oracle bench lint golden clean help requirements
+.PHONY: build man run node test unit fuzz e2e soak older oracle bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/staticpod-exporter ./cmd/staticpod-exporter
+
+# Laid out as below /usr/share, where packages put it.
+man: build ## Write manual pages and shell completions into bin/share.
+	@rm -rf bin/share && mkdir -p bin/share/bash-completion/completions bin/share/zsh/site-functions bin/share/fish/vendor_completions.d
+	bin/staticpod-exporter man bin/share/man/man1
+	bin/staticpod-exporter completion bash > bin/share/bash-completion/completions/staticpod-exporter
+	bin/staticpod-exporter completion zsh > bin/share/zsh/site-functions/_staticpod-exporter
+	bin/staticpod-exporter completion fish > bin/share/fish/vendor_completions.d/staticpod-exporter.fish
 
 bin/node: FORCE
 	@mkdir -p bin

@@ -72,7 +72,9 @@ func newRulesCommand() *cobra.Command {
 		Use:   "rules",
 		Short: "Print the recording rules",
 		Long:  `Rules prints the recording rules that the dashboard of a fleet reads. No alert depends on them.`,
-		Args:  cobra.NoArgs,
+		Example: `  # a rule file, for rule_files of Prometheus
+  staticpod-exporter assets rules > /etc/prometheus/rules/staticpod-records.yaml`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			text, err := alerts.Records()
 			if err != nil {

@@ -19,6 +19,8 @@ func newCheckConfigCommand() *cobra.Command {
 OTEL_ variables, the web configuration file, and the pods below machine.pods.
 
 Exit codes: 0 serve would start with it, 1 it would not or a pod would be refused, 2 wrong usage.`,
+		Example: `  # before a restart or a reload
+  staticpod-exporter check-config --config.file /etc/staticpod-exporter/config.yaml && systemctl reload staticpod-exporter`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			configuration, err := loader{c.Flags()}.load()

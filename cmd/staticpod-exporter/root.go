@@ -46,7 +46,14 @@ func newRootCommand() *cobra.Command {
 		Long: `staticpod-exporter serves a node's static pods to its kubelet, watches what becomes of them, and publishes
 one verdict on each: as metrics, over HTTP and on the command line.
 
-Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.`,
+Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.
+
+Tables are in colours on a terminal, unless the variable NO_COLOR is set.`,
+		Example: `  # is a definition sound?
+  staticpod-exporter validate web.yaml
+
+  # what has become of the static pods of this node?
+  staticpod-exporter get staticpodstatus -o wide`,
 		Version:       version.Print(program),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -60,6 +67,7 @@ Exit codes: 0 it worked, 1 it did not or there is no such thing, 2 wrong usage.`
 		newCheckConfigCommand(),
 		newAssetsCommand(),
 		newVersionCommand(),
+		newManCommand(),
 	)
 	return root
 }

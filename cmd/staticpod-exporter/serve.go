@@ -47,6 +47,11 @@ With manifest.listen "" it only observes: something else feeds the kubelet.
 
 SIGHUP and POST /-/reload load everything anew, deliberately: removals that were held back happen then.
 SIGTERM and SIGINT end it; the pods run on.`,
+		Example: `  # feed the kubelet whose staticPodURL is http://127.0.0.1:959/pods
+  staticpod-exporter serve --manifest.files '/etc/staticpod-exporter/pods.d/*.yaml'
+
+  # look on at what kubeadm, RKE2, k3s or Talos feed it
+  staticpod-exporter serve --manifest.listen ""`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			configuration, bad, err := start(loader{c.Flags()})
