@@ -18,8 +18,8 @@ const (
 
 // static reports whether the annotations of a sandbox are those of a static pod.
 func static(annotations map[string]string) bool {
-	source := annotations[sourceAnnotation]
-	return source == "file" || source == "http"
+	s := Sandbox{Source: annotations[sourceAnnotation]}
+	return s.Static()
 }
 
 // View lists what the runtime has of static pods. It always asks for the two lists, since nothing proves them
@@ -154,6 +154,9 @@ func sortByCreation(containers []Container) {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
 }
+
+// Static reports whether a sandbox is one of a static pod.
+func (s *Sandbox) Static() bool { return s.Source == "file" || s.Source == "http" }
 
 func newSandbox(s *runtimeapi.PodSandbox) Sandbox {
 	m := s.GetMetadata()

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the real command against a real listener on $ADDRESS that serves a snapshot; at $OTHER
 // there is a server of another kind. $NODE2 and $NODE3 are exporters of other nodes, at $DEAD nobody listens, and
 // $PROMETHEUS has scraped all of them. In the scripts "snapshot NAME" replaces the snapshot, "exporter stop"
-// takes the listener away, and "exitcode N COMMAND" runs a command that must exit with N.
+// takes the listener away, "runtime start FILE" and "runtime stop" do so with a container runtime at $RUNTIME, and
+// "exitcode N COMMAND" runs a command that must exit with N.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -51,9 +52,10 @@ func TestScripts(t *testing.T) {
 			other := httptest.NewServer(http.NotFoundHandler())
 			env.Defer(other.Close)
 			env.Setenv("OTHER", other.URL)
-			return setNodes(env)
+			return errors.Join(setNodes(env), setUpRuntime(env))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"runtime": runtimeCommand,
 			"snapshot": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(exporterKey{}).(*exporter).publish(snapshot(args[0]))
 			},

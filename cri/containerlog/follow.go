@@ -58,7 +58,7 @@ type Follower struct {
 const defaultPeriod = time.Second
 
 // Run prints the log of an attempt, or its last lines, and then what comes after, of it and of the attempts after
-// it, until ctx ends. An attempt without an ID is none: it begins with the first that there will be.
+// it, until ctx ends. An attempt without a log is none: it begins with the first that there will be.
 func (f *Follower) Run(ctx context.Context, first Attempt) (err error) {
 	if f.period == 0 {
 		f.period = defaultPeriod
@@ -72,7 +72,7 @@ func (f *Follower) Run(ctx context.Context, first Attempt) (err error) {
 			f.log.Close()
 		}
 	}()
-	if first.ID != "" {
+	if first.LogPath != "" {
 		f.enter(first)
 		if err := f.log.Print(f.Printer); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

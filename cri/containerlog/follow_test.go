@@ -194,8 +194,15 @@ func TestFollowOnlyOneAttempt(t *testing.T) {
 
 func TestFollowWaitsForTheFirst(t *testing.T) {
 	c := newContainer(t)
-	c.follow(Attempt{}, false)
 	a := c.begin("u", 0)
+	c.mu.Lock()
+	c.attempts[0].LogPath = "" // it is being started
+	created := c.attempts[0]
+	c.mu.Unlock()
+	c.follow(created, false)
+	c.mu.Lock()
+	c.attempts[0] = a
+	c.mu.Unlock()
 	c.await("", "u0 began, 0 missed") // without a log yet
 	c.print(a, "F one")
 	c.await("one\n", "u0 began, 0 missed")
