@@ -25,6 +25,9 @@ const usage = `testpod does one thing, named by its first argument:
   stubborn               ignores SIGTERM
   memory MIB             takes that much memory and waits
   lines N [DURATION]     prints N lines, that long apart, then waits
+  count FILE N CODE DURATION
+                         counts on from the number in FILE for N lines, that long apart, every hundredth of them long,
+                         leaves the last number there, and exits with that code
   serve ADDRESS [DURATION]
                          HTTP, after that long: GET /ready and /live answer 200 or 503, as POST /ready/off,
                          /ready/on, /live/off and /live/on left them; POST /exit/CODE exits; GET / says who it is
@@ -98,6 +101,8 @@ func run(args []string, stop <-chan os.Signal) error {
 		return nil
 	case verb == "lines" && (len(args) == 1 || len(args) == 2):
 		return lines(args, stop)
+	case verb == "count" && len(args) == 4:
+		return count(args, stop)
 	case verb == "serve" && (len(args) == 1 || len(args) == 2):
 		return serve(args[0], strings.Join(args[1:], ""), stop)
 	case verb == "get" && len(args) == 1:
@@ -158,6 +163,45 @@ func lines(args []string, stop <-chan os.Signal) error {
 		return err
 	}
 	<-stop
+	return nil
+}
+
+func count(args []string, stop <-chan os.Signal) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	code, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	apart, err := time.ParseDuration(args[3])
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(args[0])
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	last, _ := strconv.Atoi(string(content)) // none yet is 0
+	asked := false
+	for i := 0; i < n && !asked; i++ {
+		last++
+		line := "count " + strconv.Itoa(last)
+		if last%100 == 0 {
+			line += strings.Repeat(" and on", 6000) // longer than a container runtime writes at once
+		}
+		fmt.Println(line)
+		select {
+		case <-stop:
+			asked = true
+		case <-time.After(apart):
+		}
+	}
+	if err := os.WriteFile(args[0], []byte(strconv.Itoa(last)), 0o644); err != nil {
+		return err
+	}
+	os.Exit(code) // without a word of its own
 	return nil
 }
 
