@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/mirror"
@@ -85,12 +88,15 @@ type Options struct {
 	ResyncInterval time.Duration // of healthy inputs; 0 is DefaultResyncInterval
 	Timeout        time.Duration // of one question; 0 is DefaultTimeout
 	Logger         *slog.Logger
+	// TracerProvider receives a span per collection, with a child per question; nil for none.
+	TracerProvider trace.TracerProvider
 }
 
 // A Collector asks every input and hands on Observations. Make it with New, drive it with Run.
 type Collector struct {
 	options Options
 	log     *slog.Logger
+	cycle   cycle
 
 	manifests InputState
 	kubelet   *source[kubelet.View]
@@ -117,6 +123,10 @@ func New(o Options) *Collector {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = noop.NewTracerProvider()
+	}
+	c.cycle.tracer = o.TracerProvider.Tracer("github.com/staticpod-exporter/staticpod-exporter/collector")
 	c.manifests = InputState{Input: InputManifest, Configured: o.Manifests != nil}
 	c.events = InputState{Input: InputLog, Configured: o.Log != nil}
 	c.kubelet = &source[kubelet.View]{state: InputState{Input: InputKubelet}}
@@ -137,15 +147,17 @@ func New(o Options) *Collector {
 	return c
 }
 
-// Run asks the inputs and hands each Observation to emit, one at a time, until ctx ends, which is no error.
+// Run asks the inputs and hands each Observation to emit, one at a time, until ctx ends, which is no error. The
+// context of emit has the span of the collection, which ends when emit returns.
 // The first one comes within about a second even when inputs hang. An input that does not answer never ends
 // the run.
-func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
+func (c *Collector) Run(ctx context.Context, emit func(context.Context, *Observation)) error {
 	var questions sync.WaitGroup
 	defer questions.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	c.cycle.base = ctx
 	now := time.Now()
 	c.started, c.due = now, now
 	for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.mirrors.state, &c.events} {
@@ -162,7 +174,9 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 		c.runtime.begin(ctx, now, c, &questions)
 		c.mirrors.begin(ctx, now, c, &questions)
 		if c.ready(now) {
-			emit(c.observe(now))
+			cycle := c.cycle.begin()
+			emit(cycle, c.observe(now))
+			c.cycle.end()
 			c.published, c.due = time.Now(), time.Time{}
 		}
 		events := c.logChanged()
@@ -178,8 +192,10 @@ func (c *Collector) Run(ctx context.Context, emit func(*Observation)) error {
 			answer(time.Now())
 			c.publish(time.Now())
 		case <-manifests:
+			c.cycle.begin()
 			c.publish(time.Now().Add(coalesce))
 		case <-events:
+			c.cycle.begin()
 			c.undrained = true
 			c.publish(time.Now().Add(coalesce))
 			c.kubelet.suspect(time.Now(), false)
@@ -249,24 +265,29 @@ func (c *Collector) next() time.Time {
 func (c *Collector) observe(now time.Time) *Observation {
 	o := &Observation{Kubelet: c.kubelet.view, Runtime: c.runtime.view, Mirror: c.mirrors.view}
 	if c.options.Manifests != nil {
-		o.Manifest = c.options.Manifests.Current()
-		var err error
-		if o.Manifest == nil {
-			err = errNothingLoaded
-		}
-		c.transition(&c.manifests, now, err)
-		if o.Manifest != nil {
-			c.manifests.LastSuccess = o.Manifest.At
-		}
+		c.cycle.look(InputManifest, func() (err error) {
+			o.Manifest = c.options.Manifests.Current()
+			if o.Manifest == nil {
+				err = errNothingLoaded
+			}
+			c.transition(&c.manifests, now, err)
+			if o.Manifest != nil {
+				c.manifests.LastSuccess = o.Manifest.At
+			}
+			return err
+		})
 	}
 	if c.options.Log != nil {
-		var err error
-		c.undrained = false
-		o.Log, o.LogStats, err = c.options.Log.Drain()
-		c.transition(&c.events, now, err)
-		if err == nil {
-			c.events.LastSuccess = now
-		}
+		c.cycle.look(InputLog, func() (err error) {
+			c.undrained = false
+			o.Log, o.LogStats, err = c.options.Log.Drain()
+			c.transition(&c.events, now, err)
+			if err == nil {
+				c.events.LastSuccess = now
+			}
+			return err
+		})
+		c.cycle.span.SetAttributes(eventsKey.Int(len(o.Log)))
 	}
 	o.At = now
 	o.Inputs = []InputState{c.manifests, c.kubelet.state, c.runtime.state, c.events, c.mirrors.state}
@@ -284,6 +305,7 @@ func (c *Collector) transition(s *InputState, now time.Time, err error) {
 	was := s.Up
 	s.Up, s.Err = err == nil, ""
 	if err != nil {
+		c.cycle.fail(s.Input)
 		s.Err = clip(err.Error())
 	}
 	if was != s.Up {

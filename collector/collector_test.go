@@ -222,7 +222,7 @@ func (b *bench) run() {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	ended := make(chan error)
 	go func() {
-		ended <- c.Run(ctx, func(o *Observation) {
+		ended <- c.Run(ctx, func(_ context.Context, o *Observation) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.seen = append(b.seen, o)
@@ -641,7 +641,7 @@ func TestNothingConfigured(t *testing.T) {
 		var seen []*Observation
 		ended := make(chan error)
 		go func() {
-			ended <- New(Options{}).Run(ctx, func(o *Observation) { seen = append(seen, o) })
+			ended <- New(Options{}).Run(ctx, func(_ context.Context, o *Observation) { seen = append(seen, o) })
 		}()
 		time.Sleep(time.Minute + time.Second)
 		cancel()

@@ -22,7 +22,7 @@ func TestMirrors(t *testing.T) {
 		var seen atomic.Pointer[Observation]
 		var last *Observation
 		ended := make(chan error)
-		go func() { ended <- c.Run(ctx, func(o *Observation) { seen.Store(o) }) }()
+		go func() { ended <- c.Run(ctx, func(_ context.Context, o *Observation) { seen.Store(o) }) }()
 		pass := func(d time.Duration) InputState {
 			time.Sleep(d)
 			synctest.Wait()

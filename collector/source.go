@@ -70,10 +70,13 @@ func (s *source[V]) begin(ctx context.Context, now time.Time, c *Collector, ques
 	if resync {
 		s.resynced = now
 	}
+	asked, span := c.cycle.ask(s.state.Input, resync)
 	questions.Go(func() {
-		question, cancel := context.WithTimeout(ctx, s.limit)
+		question, cancel := context.WithTimeout(asked, s.limit)
 		defer cancel()
 		view, err := s.ask(question, resync)
+		fail(span, err)
+		span.End()
 		select {
 		case c.answers <- func(now time.Time) { s.answer(now, c, resync, view, err) }:
 		case <-ctx.Done():

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
@@ -126,14 +127,14 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	}()
 
 	// What does run, seen from up to four sides.
-	inputs, err := openInputs(config.Config, store.Node(), log)
+	inputs, err := openInputs(config.Config, store.Node(), exports.Traces(), log)
 	if err != nil {
 		return err
 	}
 	defer inputs.close()
 
 	// The verdict.
-	poll := collector.New(inputs.options(store, config.Config, log))
+	poll := collector.New(inputs.options(store, config.Config, exports.Traces(), log))
 	statuses := status.NewTracker(status.Limits{RolloutDeadline: config.Kubelet.RolloutDeadline})
 	remembered := filepath.Join(config.Manifest.StateDirectory, "status.json")
 	if err := statuses.Restore(remembered); err != nil {
@@ -167,10 +168,11 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	g.Go(func() error { return store.Run(ctx) })
 	inputs.run(ctx, g)
 	g.Go(func() error {
-		return poll.Run(ctx, func(o *collector.Observation) {
+		return poll.Run(ctx, func(ctx context.Context, o *collector.Observation) {
 			s := statuses.Observe(o)
 			publisher.Observe(s)
 			rollouts.Observe(ctx, s)
+			exports.Observe(ctx, s)
 			facts.tell(s)
 		})
 	})
@@ -192,7 +194,7 @@ type inputs struct {
 	mirrors *mirror.Client
 }
 
-func openInputs(config Config, node string, log *slog.Logger) (inputs, error) {
+func openInputs(config Config, node string, traces trace.TracerProvider, log *slog.Logger) (inputs, error) {
 	var in inputs
 	var err error
 	if config.Kubelet.Endpoint != "" || config.Kubelet.PodsSocket != "" {
@@ -200,13 +202,13 @@ func openInputs(config Config, node string, log *slog.Logger) (inputs, error) {
 		if in.kubelet, err = kubelet.New(kubelet.Options{
 			Endpoint: k.Endpoint, PodsSocket: k.PodsSocket,
 			CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile, TokenFile: k.TokenFile,
-			ServerName: k.ServerName, InsecureSkipVerify: k.InsecureSkipVerify, Logger: log,
+			ServerName: k.ServerName, InsecureSkipVerify: k.InsecureSkipVerify, TracerProvider: traces, Logger: log,
 		}); err != nil {
 			return in, fmt.Errorf("kubelet: %w", err)
 		}
 	}
 	if config.CRI.Endpoint != "" {
-		if in.runtime, err = cri.New(cri.Options{Endpoint: config.CRI.Endpoint, Logger: log}); err != nil {
+		if in.runtime, err = cri.New(cri.Options{Endpoint: config.CRI.Endpoint, TracerProvider: traces, Logger: log}); err != nil {
 			return in, fmt.Errorf("cri: %w", err)
 		}
 	}
@@ -226,8 +228,8 @@ func openInputs(config Config, node string, log *slog.Logger) (inputs, error) {
 }
 
 // options hands the inputs that there are to the collector. A nil pointer must not become an interface.
-func (in inputs) options(store *manifest.Store, config Config, log *slog.Logger) collector.Options {
-	o := collector.Options{Manifests: store, ResyncInterval: config.Kubelet.ResyncInterval, Logger: log}
+func (in inputs) options(store *manifest.Store, config Config, traces trace.TracerProvider, log *slog.Logger) collector.Options {
+	o := collector.Options{Manifests: store, ResyncInterval: config.Kubelet.ResyncInterval, TracerProvider: traces, Logger: log}
 	if in.kubelet != nil {
 		o.Kubelet = in.kubelet
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -142,7 +143,7 @@ func (p *podsAPI) view(ctx context.Context, resync bool) ([]*corev1.Pod, time.Ti
 }
 
 func (p *podsAPI) list(ctx context.Context) (pods []*corev1.Pod, err error) {
-	ctx, end := span(ctx, p.tracer, "v1alpha1.Pods/ListPods")
+	ctx, end := span(ctx, p.tracer, "v1alpha1.Pods/ListPods", semconv.RPCSystemNameGRPC, semconv.RPCMethod("v1alpha1.Pods/ListPods"))
 	defer func() { end(err) }()
 	conn, err := p.connection()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -95,7 +96,8 @@ func (e *statusError) Error() string { return fmt.Sprintf("/%s: %s", e.path, e.s
 
 // get asks for a path and reads the body, of which there may be up to limit bytes.
 func (s *server) get(ctx context.Context, path, accept string, limit int64, read func(io.Reader) error) (err error) {
-	ctx, end := span(ctx, s.tracer, "GET /"+path)
+	ctx, end := span(ctx, s.tracer, "GET /"+path,
+		semconv.HTTPRequestMethodGet, semconv.URLFull(s.base.JoinPath(path).String()), semconv.ServerAddress(s.base.Hostname()))
 	defer func() { end(err) }()
 	client, bearer := s.plain, ""
 	if s.credentials != nil {
@@ -121,6 +123,7 @@ func (s *server) get(ctx context.Context, path, accept string, limit int64, read
 		return s.refusal(bare(err))
 	}
 	defer response.Body.Close()
+	answered(ctx, response)
 	if connected.Load() {
 		s.answered.Add(1)
 	}

@@ -48,12 +48,13 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r.retireGone()
 	slices.SortFunc(statuses, func(a, b *StaticPodStatus) int { return strings.Compare(a.Metadata.ID, b.Metadata.ID) })
 	r.forgetRecords()
+	r.vanish()
 	if len(r.next.entries) != len(r.prev.memory.entries) {
 		r.next.changes++
 	}
 	return &Snapshot{
 		Node: r.world.node, At: o.At, Pods: r.staticPods(), Statuses: statuses, Inputs: o.Inputs,
-		ProblemsTotal: r.total, Info: r.info(), Observation: o, Verdict: r.verdict(), Laps: r.laps, Ended: r.next.ended, memory: r.next,
+		ProblemsTotal: r.total, Info: r.info(), Observation: o, Verdict: r.verdict(), Laps: r.laps, Ended: r.next.ended, Transitions: r.transitions, memory: r.next,
 	}
 }
 
@@ -67,9 +68,11 @@ type round struct {
 	same  bool // the world is that of the round before
 	total map[manifest.Reason]uint64
 
-	laps       []Lap
-	heard      map[string]time.Time            // whom the log spoke of in this round
-	fileByBase map[string]*manifest.Definition // of the kubelet's directory
+	laps        []Lap
+	transitions []Transition
+	began, over []manifest.Problem              // of the status that was dated last
+	heard       map[string]time.Time            // whom the log spoke of in this round
+	fileByBase  map[string]*manifest.Definition // of the kubelet's directory
 
 	// What of next is this round's own, and no longer shared with prev.
 	filesOwned, wordsOwned, totalOwned, endingOwned bool
@@ -110,6 +113,7 @@ func (r *round) status(e *evidence) *StaticPodStatus {
 	f.spec.Problems = r.date(before, f.spec.Pod.UID, f.problems)
 	f.roll(before)
 	s := r.publish(e.id, f.spec, before)
+	r.transit(s)
 	r.next.entries[e.id] = &entry{status: s, evidence: *e, ends: f.ends, history: f.history, sight: f.sight, until: f.until}
 	return s
 }
@@ -182,6 +186,8 @@ func (r *round) publish(id string, spec StatusSpec, before past) *StaticPodStatu
 
 // date gives each problem its onset, counts the new ones, and puts the most causal first.
 func (r *round) date(before past, uid string, problems []manifest.Problem) []manifest.Problem {
+	r.began, r.over = nil, nil
+	var goOn []manifest.Problem
 	dated := make([]manifest.Problem, 0, len(problems))
 	for _, p := range problems {
 		p.Since, p.Message = plain(p.Since), clip(p.Message)
@@ -207,8 +213,16 @@ func (r *round) date(before past, uid string, problems []manifest.Problem) []man
 		case p.Since.IsZero():
 			p.Since = r.now
 		}
-		if !ok {
+		if ok {
+			goOn = append(goOn, old)
+		} else {
 			r.count(p.Reason)
+			r.began = append(r.began, *p)
+		}
+	}
+	for _, old := range before.problems {
+		if !slices.ContainsFunc(goOn, old.Same) {
+			r.over = append(r.over, old)
 		}
 	}
 	slices.SortFunc(dated, r.next.codes.compare)

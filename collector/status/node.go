@@ -26,6 +26,7 @@ func (r *round) node() *StaticPodStatus {
 	before := r.before(NodeID)
 	spec.Problems = r.date(before, "", problems)
 	s := r.publish(NodeID, spec, before)
+	r.transit(s)
 	r.next.entries[NodeID] = &entry{status: s, evidence: e}
 	return s
 }

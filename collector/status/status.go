@@ -204,6 +204,9 @@ type Snapshot struct {
 	// Ended are the last rollouts that no status shows, oldest first, at most 64.
 	Laps  []Lap
 	Ended []EndedRollout
+	// Transitions are the problems that began or ended since the Snapshot before; what a former process told is not
+	// told again.
+	Transitions []Transition
 
 	memory memory
 }

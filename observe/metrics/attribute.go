@@ -18,9 +18,16 @@ var attributes = map[string]string{
 
 // others are those that it has none for, where the label alone would say too little.
 var others = map[string]string{
+	"definition":      "staticpod.definition.id",
+	"field":           "staticpod.problem.field",
 	"image":           "staticpod.container.image",
+	"kind":            "staticpod.kubelet.log.kind",
 	"kubelet_version": "staticpod.kubelet.version",
+	"level":           "staticpod.problem.level",
+	"line":            "staticpod.problem.line",
 	"mirror_uid":      "staticpod.mirror.uid",
+	"reason":          "staticpod.problem.reason",
+	"source":          "staticpod.definition.source",
 	"state":           "staticpod.container.state",
 }
 

@@ -13,6 +13,10 @@ const (
 	outcomeKey            = attribute.Key("staticpod.rollout.outcome")
 	stepKey               = attribute.Key("staticpod.rollout.step")
 	problemReasonKey      = attribute.Key("staticpod.problem.reason")
+	problemLevelKey       = attribute.Key("staticpod.problem.level")
+	problemDetailKey      = attribute.Key("staticpod.problem.detail")   // a sub-code
+	problemDurationKey    = attribute.Key("staticpod.problem.duration") // of one that is over, in seconds
+	statusIDKey           = attribute.Key("staticpod.status.id")
 	problemMessageKey     = attribute.Key("staticpod.problem.message")
 	problemLineKey        = attribute.Key("staticpod.problem.line")
 	problemFieldKey       = attribute.Key("staticpod.problem.field")

@@ -91,7 +91,7 @@ func TestProducerGivesNamesUnitsAndAttributes(t *testing.T) {
 	for name, want := range map[string]attribute.Set{
 		"staticpod.container.restarts":      attribute.NewSet(attribute.String("k8s.container.name", "etcd"), attribute.String("k8s.namespace.name", "kube-system"), attribute.String("k8s.pod.name", "etcd-node1")),
 		"staticpod.manifest.fetches":        attribute.NewSet(attribute.Int("http.response.status_code", 200)),
-		"staticpod.problem.start.timestamp": attribute.NewSet(attribute.String("staticpod.level", "warning"), attribute.String("staticpod.reason", "LogUnavailable")),
+		"staticpod.problem.start.timestamp": attribute.NewSet(attribute.String("staticpod.problem.level", "warning"), attribute.String("staticpod.problem.reason", "LogUnavailable")),
 	} {
 		var got attribute.Set
 		switch d := all[name].Data.(type) {

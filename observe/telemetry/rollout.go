@@ -63,7 +63,10 @@ func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
 	known := make(map[string]*status.Rollout, len(r.known))
 	live := make(map[string]bool, len(r.known))
 	changed, news := false, false
-	seen := newSpanRef(trace.SpanContextFromContext(ctx))
+	var seen spanRef
+	if collection := trace.SpanFromContext(ctx); collection.IsRecording() { // it is exported, because something changed
+		seen = newSpanRef(collection.SpanContext())
+	}
 	look := func(e status.EndedRollout) {
 		live[e.Rollout.TraceID] = true
 		if known[e.Rollout.TraceID] = e.Rollout; r.known[e.Rollout.TraceID] != e.Rollout {

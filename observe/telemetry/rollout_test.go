@@ -60,9 +60,8 @@ func (r *teller) names() []string {
 }
 
 // collection is the context of a collection that is traced.
-var collection = trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
-	TraceID: trace.TraceID{7}, SpanID: trace.SpanID{7}, TraceFlags: trace.FlagsSampled,
-}))
+var collection, _ = sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(ids{})).Tracer("test").
+	Start(WithIDs(context.Background(), trace.TraceID{7}, trace.SpanID{7}), "collect")
 
 // stage is a step from one second of the rollout to another; to 0 is for one that goes on.
 func stage(name status.StepName, container string, from, to int) status.Step {

@@ -52,6 +52,7 @@ type Telemetry struct {
 	options  Options
 
 	traces   *sdktrace.TracerProvider // nil when they are not exported, as are the others
+	versions versions
 	rollouts trace.Tracer
 	records  *sdklog.LoggerProvider
 	problems log.Logger
