@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staticpod-exporter/staticpod-exporter/alerts"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics/metricstest"
 )
@@ -79,6 +80,15 @@ func dashboards(t *testing.T) map[string]dashboard {
 	return all
 }
 
+// variables are those of each dashboard, in order.
+func variables() map[string][]string {
+	return map[string][]string{
+		"fleet.json":    {"datasource", "job"},
+		"node.json":     {"datasource", "job", "instance", "pod"},
+		"exporter.json": {"datasource", "job", "instance"},
+	}
+}
+
 var prometheus = source{"prometheus", "${datasource}"}
 
 func TestDashboards(t *testing.T) {
@@ -130,7 +140,7 @@ func TestVariables(t *testing.T) {
 				t.Errorf("%s: $%s is not of the data source, or not asked anew when the time changes", file, v.Name)
 			}
 		}
-		if diff := cmp.Diff([]string{"datasource", "job", "instance"}, names); diff != "" {
+		if diff := cmp.Diff(variables()[file], names); diff != "" {
 			t.Errorf("%s: variables: %s", file, diff)
 		}
 	}
@@ -183,11 +193,18 @@ func vocabulary(t *testing.T) metricstest.Vocabulary {
 	if err != nil {
 		t.Fatal(err)
 	}
+	records, err := alerts.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`- record: (\S+)\n +expr: \w+ by \(([^)]+)\)`).FindAllStringSubmatch(records, -1) {
+		v[match[1]] = strings.Split(match[2], ", ")
+	}
 	return v
 }
 
 var (
-	selectors = regexp.MustCompile(`\b(?:staticpod|process|go|promhttp)_\w+(\{[^}]*\})?`)
+	selectors = regexp.MustCompile(`\b((?:\w+:)?(?:staticpod|process|go|promhttp|scrape)_\w+(?::\w+)?|up\b)(\{[^}]*\})?`)
 	ranges    = regexp.MustCompile(`\[([^\]]*)\]`)
 	counters  = regexp.MustCompile(`(\w+)\((\w+_total)\{[^}]*\}\[`)
 )
@@ -202,12 +219,20 @@ func TestExpressions(t *testing.T) {
 					t.Errorf("%s: %s: %v", file, p.Title, err)
 				}
 				for _, match := range selectors.FindAllStringSubmatch(q.Expr, -1) {
-					if !strings.HasPrefix(match[1], `{job="$job",instance="$instance"`) {
-						t.Errorf("%s: %s: %s is not of the node on show", file, p.Title, match[0])
+					shown := `{job="$job"`
+					if slices.Contains(variables()[file], "instance") {
+						shown += `,instance="$instance"`
+					}
+					if slices.Contains(variables()[file], "pod") && slices.Contains(vocabulary[match[1]], "pod") {
+						shown += `,pod=~"$pod"`
+					}
+					if !strings.HasPrefix(match[2], shown) {
+						t.Errorf("%s: %s: %s is not of what is on show", file, p.Title, match[0])
 					}
 				}
 				for _, match := range ranges.FindAllStringSubmatch(q.Expr, -1) {
-					if match[1] != "$__rate_interval" {
+					// A table tells of the time that is shown, as a whole.
+					if match[1] != "$__rate_interval" && (match[1] != "$__range" || p.Type != "table") {
 						t.Errorf("%s: %s: range %s", file, p.Title, match[0])
 					}
 				}
@@ -226,8 +251,12 @@ func TestEveryPanelHasData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exposition = append(exposition, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1\n# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 1\n"...)
-	shown := strings.NewReplacer("$job", metricstest.Job, "$instance", metricstest.Instance, "$__rate_interval", "1m")
+	content, err := os.ReadFile("testdata/process.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exposition = append(exposition, content...)
+	shown := strings.NewReplacer("$job", metricstest.Job, "$instance", metricstest.Instance, "$pod", ".*", "$__rate_interval", "1m", "$__range", "30m")
 	for file, d := range dashboards(t) {
 		var exprs []string
 		for _, p := range d.Panels {
@@ -243,7 +272,7 @@ func TestEveryPanelHasData(t *testing.T) {
 				}
 			}
 		}
-		if err := metricstest.Evaluate(t, exposition, exprs...); err != nil {
+		if err := metricstest.Evaluate(t, exposition, []string{"../alerts/rules.yaml"}, exprs...); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
@@ -257,14 +286,7 @@ func has(label, expr string) string {
 // What the exporter publishes is on a dashboard, or has a reason not to be.
 func TestEveryFamilyIsShown(t *testing.T) {
 	unused := map[string]string{
-		"staticpod_exporter_build_info":                    "for alerts, and for the inventory of a fleet",
-		"staticpod_exporter_config_last_reload_successful": "shown as the problem ConfigInvalid",
-		"staticpod_exporter_telemetry_dropped_total":       "only where something is exported by OpenTelemetry",
-		"staticpod_exporter_telemetry_exported_total":      "only where something is exported by OpenTelemetry",
-		"staticpod_exporter_telemetry_failed_total":        "only where something is exported by OpenTelemetry",
-		"staticpod_exporter_telemetry_queue":               "only where something is exported by OpenTelemetry",
 		"staticpod_manifest_last_change_timestamp_seconds": "shown as the step of staticpod_manifest_version",
-		"staticpod_rollout_duration_seconds":               "of a fleet rather than a node: docs/metrics.md has the query",
 		"staticpod_mirror_info":                            "for joins with kube-state-metrics",
 		"staticpod_status_version":                         "for clients that watch the listing",
 	}

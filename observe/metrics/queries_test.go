@@ -24,10 +24,10 @@ func TestQueriesOfTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	exposition = append(exposition, "# TYPE kube_pod_created gauge\nkube_pod_created{uid=\"a1b2c3\"} 1\n"...)
-	if err := metricstest.Evaluate(t, exposition, strings.Split(block, "\n\n")...); err != nil {
+	if err := metricstest.Evaluate(t, exposition, nil, strings.Split(block, "\n\n")...); err != nil {
 		t.Error(err)
 	}
-	if metricstest.Evaluate(t, exposition, "staticpod_ready == 2") == nil {
+	if metricstest.Evaluate(t, exposition, nil, "staticpod_ready == 2") == nil {
 		t.Error("a query that finds nothing is no error")
 	}
 }

@@ -78,9 +78,10 @@ type unitSample struct {
 	Value  float64 `yaml:"value"`
 }
 
-// Evaluate has Prometheus' engine evaluate expressions on half an hour of scrapes that all find what the text
-// exposition says; counters rise by one with each. It returns an error for expressions that fail or find nothing.
-func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
+// Evaluate has Prometheus' engine evaluate expressions, and the rule files at the paths before them, on half an hour of
+// scrapes that all find what the text exposition says; counters and histograms rise with each. It returns an error for
+// expressions that fail or find nothing.
+func Evaluate(t testing.TB, exposition []byte, rules []string, exprs ...string) error {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(exposition))
@@ -99,7 +100,15 @@ func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
 			Expr: "group(\n" + expr + "\n)", At: "30m", Samples: []unitSample{{Labels: "{}", Value: 1}},
 		})
 	}
-	content, err := yaml.Marshal(unitTests{Tests: []unitTest{test}})
+	tests := unitTests{Tests: []unitTest{test}}
+	for _, rule := range rules {
+		path, err := filepath.Abs(rule)
+		if err != nil {
+			return err
+		}
+		tests.RuleFiles = append(tests.RuleFiles, path)
+	}
+	content, err := yaml.Marshal(tests)
 	if err != nil {
 		return err
 	}
@@ -110,24 +119,26 @@ func Evaluate(t testing.TB, exposition []byte, exprs ...string) error {
 	return Promtool(t, "test", "rules", path)
 }
 
+// series are those of one metric: a gauge, a counter, or the many of a histogram or summary.
 func series(name string, m *dto.Metric) []unitSeries {
-	labels := []string{"job=" + strconv.Quote(Job), "instance=" + strconv.Quote(Instance)}
-	for _, l := range m.Label {
-		labels = append(labels, l.GetName()+"="+strconv.Quote(l.GetValue()))
-	}
 	one := func(suffix, values string, more ...string) unitSeries {
-		return unitSeries{Series: name + suffix + "{" + strings.Join(slices.Concat(labels, more), ",") + "}", Values: values}
+		labels := []string{"job=" + strconv.Quote(Job), "instance=" + strconv.Quote(Instance)}
+		for _, l := range m.Label {
+			labels = append(labels, l.GetName()+"="+strconv.Quote(l.GetValue()))
+		}
+		return unitSeries{Series: name + suffix + "{" + strings.Join(append(labels, more...), ",") + "}", Values: values}
 	}
-	counts := func(n float64) string { return fmt.Sprintf("%g+1x120", n) }
-	switch h := m.Histogram; {
-	case h != nil:
-		all := []unitSeries{one("_sum", counts(h.GetSampleSum())), one("_count", counts(float64(h.GetSampleCount())))}
-		for _, b := range h.Bucket {
-			all = append(all, one("_bucket", counts(float64(b.GetCumulativeCount())), fmt.Sprintf("le=%q", fmt.Sprint(b.GetUpperBound()))))
+	switch {
+	case m.Counter != nil:
+		return []unitSeries{one("", fmt.Sprintf("%g+1x120", m.Counter.GetValue()))}
+	case m.Histogram != nil:
+		all := []unitSeries{one("_count", "0+1x120"), one("_sum", "0+1x120")}
+		for _, bucket := range m.Histogram.Bucket {
+			all = append(all, one("_bucket", "0+1x120", "le="+strconv.Quote(fmt.Sprint(bucket.GetUpperBound()))))
 		}
 		return all
-	case m.Counter != nil:
-		return []unitSeries{one("", counts(m.Counter.GetValue()))}
+	case m.Summary != nil:
+		return []unitSeries{one("_count", "0+1x120"), one("_sum", "0+1x120")}
 	}
 	return []unitSeries{one("", fmt.Sprintf("%gx120", m.GetGauge().GetValue()))}
 }

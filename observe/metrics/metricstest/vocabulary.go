@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -18,12 +19,12 @@ import (
 )
 
 // A Vocabulary is the labels of every metric there is: those of the catalogue, those that the client library
-// adds, and Prometheus' own up.
+// adds, and Prometheus' own.
 type Vocabulary map[string][]string
 
 // NewVocabulary asks the catalogue and a scrape.
 func NewVocabulary() (Vocabulary, error) {
-	v := Vocabulary{"up": nil}
+	v := Vocabulary{"up": nil, "scrape_duration_seconds": nil, "scrape_samples_scraped": nil} // which Prometheus itself adds
 	for _, family := range metrics.Catalogue() {
 		v[family.Name] = family.Labels
 		if family.Type == metrics.Histogram {
@@ -45,6 +46,9 @@ func NewVocabulary() (Vocabulary, error) {
 			labels = append(labels, pair.GetName())
 		}
 		v[name] = labels
+		if family.GetType() == dto.MetricType_SUMMARY {
+			v[name+"_count"], v[name+"_sum"] = labels, labels
+		}
 	}
 	return v, nil
 }
