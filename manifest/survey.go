@@ -2,8 +2,12 @@ package manifest
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // NodeName returns the name that a Store with these options gives the node, without opening one. A state that
@@ -21,16 +25,7 @@ func NodeName(flag, stateDirectory string) (string, error) {
 // Survey reads once, as a Store does, what sources and the kubelet's manifest directory define, "" for none. What
 // cannot be read is left out. The files of the directory have the directory's path.
 func (v *Validator) Survey(s Sources, directory string) []*Candidate {
-	var found []*Candidate
-	patterns, _ := checkPatterns(s.Patterns, directory)
-	for _, f := range list(patterns).files {
-		if f.err == nil {
-			found = append(found, v.File(f.path, f.data, FormDefinitions)...)
-		}
-	}
-	if s.ConfigPath != "" {
-		found = append(found, v.File(s.ConfigPath, s.Config, FormConfiguration)...)
-	}
+	found, _ := v.Read(s, directory)
 	if directory != "" {
 		files, _ := v.readDirectory(directory, "")
 		for _, f := range files {
@@ -38,4 +33,33 @@ func (v *Validator) Survey(s Sources, directory string) []*Candidate {
 		}
 	}
 	return found
+}
+
+// Read reads once, as a Store does, what sources define, and says what could not be read. Patterns below the kubelet's
+// manifest directory are passed over: see CheckPatterns.
+func (v *Validator) Read(s Sources, directory string) (found []*Candidate, unread []error) {
+	patterns, _ := checkPatterns(s.Patterns, directory)
+	l := list(patterns)
+	for _, dir := range slices.Sorted(maps.Keys(l.dirs)) {
+		if err := l.dirs[dir]; err != nil && !errors.Is(err, fs.ErrNotExist) {
+			unread = append(unread, err)
+		}
+	}
+	for _, f := range l.files {
+		if f.err != nil {
+			unread = append(unread, f.err)
+			continue
+		}
+		found = append(found, v.File(f.path, f.data, FormDefinitions)...)
+	}
+	if s.ConfigPath != "" {
+		found = append(found, v.File(s.ConfigPath, s.Config, FormConfiguration)...)
+	}
+	return Together(found), unread
+}
+
+// CheckPatterns says which patterns of manifest.files cannot be used beside the kubelet's manifest directory, and why.
+func CheckPatterns(patterns []string, directory string) []error {
+	_, problems := checkPatterns(patterns, directory)
+	return problems
 }

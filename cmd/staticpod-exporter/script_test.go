@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			other := httptest.NewServer(http.NotFoundHandler())
 			env.Defer(other.Close)
 			env.Setenv("OTHER", other.URL)
+			env.Setenv("OTHERHOSTPORT", other.Listener.Addr().String())
 			return errors.Join(setNodes(env), setUpRuntime(env))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -23,6 +23,14 @@ func JSON(w io.Writer, object []byte) error {
 	return err
 }
 
+// Encode writes a document of ours as JSON, indented as JSON does it.
+func Encode[T any](w io.Writer, document T) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "    ")
+	return encoder.Encode(document)
+}
+
 // Documents writes resources as YAML documents.
 type Documents struct {
 	w    io.Writer

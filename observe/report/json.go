@@ -1,10 +1,10 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 // JSON writes the report as one JSON object.
@@ -36,12 +36,5 @@ func (r *Report) JSON(w io.Writer) error {
 		report.Problems = append(report.Problems, problem{p.Reason, p.Level, p.Message, p.Detail, p.Path, p.Line, p.Column, p.Field,
 			remedy(p.Reason), helpURI(p.Reason)})
 	}
-	return encode(w, report)
-}
-
-func encode[T any](w io.Writer, document T) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "    ")
-	return encoder.Encode(document)
+	return output.Encode(w, report)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/docs"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 // The parts of SARIF 2.1.0 that a report needs. Names and shapes are those of the standard.
@@ -122,7 +123,7 @@ func (r *Report) SARIF(w io.Writer) error {
 			PartialFingerprints: map[string]string{"problem/v1": fmt.Sprintf("%s:%d", identity, seen[identity])},
 		})
 	}
-	return encode(w, sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
+	return output.Encode(w, sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
 }
 
 // rules describe the reasons that the report has.

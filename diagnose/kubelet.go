@@ -1,0 +1,198 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+)
+
+// Version is the minor release of Kubernetes whose rules are built in.
+const Version = "v1.37."
+
+// A Kubelet is what checks learn of it; they ask it once.
+type Kubelet struct {
+	Config *kubelet.Config // nil while it is not known
+	Up     bool            // it answered
+	pods   []*corev1.Pod
+}
+
+// PodsAPI asks for the pods over the kubelet's socket.
+func (k *Kubelet) PodsAPI(o kubelet.Options, auto bool) Check {
+	return Check{"kubelet.pods-socket", func(ctx context.Context) []Finding {
+		if o.PodsSocket == "" {
+			return one(skipped("kubelet.pods-socket is empty: the socket is not used"))
+		}
+		o.Endpoint = ""
+		view, err := k.ask(ctx, o)
+		switch {
+		case err == nil:
+			return one(ok("%s over the Pods API, with every change as it happens", counted(len(view.Pods), "static pod")))
+		case errors.Is(err, kubelet.ErrSourcesNotReady):
+			return one(warn(err.Error(), sourcesAdvice))
+		case auto && (errors.Is(err, fs.ErrNotExist) || status.Code(cause(err)) == codes.Unimplemented):
+			return one(warn(err.Error(), "kubelets before 1.37, or with the feature gate PodsAPI off, do not have it: then kubelet.endpoint is asked, every 10 s"))
+		}
+		return one(fail(err.Error(), kubeletAdvice(err)))
+	}}
+}
+
+// Endpoint asks for the pods over the kubelet's HTTP server, and for what it says of itself.
+func (k *Kubelet) Endpoint(o kubelet.Options) Check {
+	return Check{"kubelet.endpoint", func(ctx context.Context) []Finding {
+		if o.Endpoint == "" {
+			return one(skipped("kubelet.endpoint is empty: the kubelet's configuration, its version and its feature gates stay unknown"))
+		}
+		o.PodsSocket = ""
+		view, err := k.ask(ctx, o)
+		if err != nil && !errors.Is(err, kubelet.ErrSourcesNotReady) {
+			return one(fail(err.Error(), kubeletAdvice(err)))
+		}
+		var found []Finding
+		if err != nil {
+			found = append(found, warn(err.Error(), sourcesAdvice))
+		}
+		if view == nil {
+			return found
+		}
+		k.Config = view.Config
+		version := view.Version
+		if version == "" {
+			version = "of unknown version"
+		}
+		found = append(found, ok("kubelet %s, %s over %s", version, counted(len(view.Pods), "static pod"), view.Transport))
+		if view.Config == nil {
+			found = append(found, warn("/configz cannot be read: staticPodPath, staticPodURL and feature gates are not known",
+				"allow the exporter's user to get nodes/configz (or nodes/proxy), and use the HTTPS port"))
+		}
+		if view.Version != "" && !strings.HasPrefix(view.Version, Version) {
+			found = append(found, warn("validation has the rules of "+Version+"x, and the kubelet is "+view.Version,
+				"what differs between the two is found only when the kubelet refuses it: use the exporter's release for this kubelet where there is one"))
+		}
+		return found
+	}}
+}
+
+// Node compares the node's name with the one that the kubelet gives its pods.
+func (k *Kubelet) Node(node string) Check {
+	return Check{"node", func(context.Context) []Finding {
+		for _, pod := range k.pods {
+			if pod.Spec.NodeName != "" && pod.Spec.NodeName != node {
+				return one(fail(fmt.Sprintf("the exporter calls the node %s, the kubelet calls it %s", node, pod.Spec.NodeName),
+					"set node: "+pod.Spec.NodeName+"; it is part of every UID, so that all pods that are served restart once"))
+			}
+		}
+		switch {
+		case !k.Up:
+			return one(skipped("%s; the kubelet cannot be asked what it calls the node", node))
+		case len(k.pods) == 0:
+			return one(ok("%s; the kubelet has no static pod to compare it with", node))
+		}
+		return one(ok("%s, as the kubelet calls it", node))
+	}}
+}
+
+func (k *Kubelet) ask(ctx context.Context, o kubelet.Options) (*kubelet.View, error) {
+	client, err := kubelet.New(o)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	view, err := client.View(ctx, true)
+	k.Up = k.Up || err == nil || errors.Is(err, kubelet.ErrSourcesNotReady)
+	if view != nil {
+		k.pods = view.Pods
+	}
+	return view, err
+}
+
+const sourcesAdvice = "the kubelet cleans nothing up until all its sources have answered: its staticPodURL, its staticPodPath or its API server does not; see the check static-pod-url"
+
+// kubeletAdvice says what to change so that the kubelet answers.
+func kubeletAdvice(err error) string {
+	if advice := certificateAdvice(err); advice != "" {
+		return advice
+	}
+	said := err.Error()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "run the exporter as root, or give its user the socket's group"
+	case strings.Contains(said, "credentials:") && errors.Is(err, fs.ErrNotExist):
+		return "kubelet.ca-file, kubelet.cert-file, kubelet.key-file or kubelet.token-file names a file that is not there"
+	case strings.Contains(said, "credentials:"):
+		return "one of kubelet.ca-file, kubelet.cert-file, kubelet.key-file and kubelet.token-file does not hold what it should"
+	case strings.Contains(said, "403"):
+		return "the kubelet knows the exporter's user, who may not ask: allow get on nodes/proxy, or on nodes/pods, nodes/configz, nodes/metrics and nodes/statusz"
+	case strings.Contains(said, "401"):
+		return "the kubelet does not know the exporter: give kubelet.cert-file and kubelet.key-file of a client that its authentication.x509.clientCAFile has signed, or kubelet.token-file (which needs authentication.webhook)"
+	case errors.Is(err, kubelet.ErrUnauthorized):
+		return "the kubelet ended the TLS handshake over the client certificate: kubelet.cert-file must be signed by its authentication.x509.clientCAFile, and not be expired"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens there: is the kubelet running (systemctl status kubelet)? Does it listen elsewhere (--port, --address)?"
+	case errors.Is(err, fs.ErrNotExist):
+		return "is the kubelet running (systemctl status kubelet)? Its socket is below its --root-dir, in pods-api/, with the feature gate PodsAPI"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it does not speak TLS: write the endpoint as http://"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return "the kubelet does not answer: look at its log, and at the load of the node"
+	}
+	return "see docs/operations.md, Endpoints"
+}
+
+// certificateAdvice says what to change when the kubelet's certificate is not accepted.
+func certificateAdvice(err error) string {
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		by := ""
+		if unknown.Cert != nil {
+			by = fmt.Sprintf(" (it was issued by %q)", unknown.Cert.Issuer.String())
+		}
+		return "kubelet.ca-file must hold the authority of the kubelet's serving certificate" + by +
+			": that of its serverTLSBootstrap, else the kubelet signed it itself and it is its own, as /var/lib/kubelet/pki/kubelet.crt"
+	}
+	if name, ok := errors.AsType[x509.HostnameError](err); ok && name.Certificate != nil {
+		names := slices.Clone(name.Certificate.DNSNames)
+		for _, ip := range name.Certificate.IPAddresses {
+			names = append(names, ip.String())
+		}
+		if len(names) == 0 {
+			return "the kubelet's certificate has no names: renew it, or set kubelet.insecure-skip-verify for a loopback endpoint"
+		}
+		return "the kubelet's certificate is for " + strings.Join(names, ", ") + ": set kubelet.server-name to one of these"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "renew the kubelet's serving certificate (rotateCertificates, serverTLSBootstrap), and look at the node's clock"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "look at the kubelet's serving certificate: openssl s_client -connect HOST:PORT </dev/null | openssl x509 -text"
+	}
+	return ""
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// cause is the innermost error that has a gRPC status.
+func cause(err error) error {
+	for err != nil {
+		if _, ok := status.FromError(err); ok {
+			return err
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil
+}
