@@ -16,7 +16,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
-//go:embed page.html overview.html detail.html reasons.html
+//go:embed page.html overview.html detail.html rollout.html reasons.html
 var pageTemplates embed.FS
 
 //go:embed page.css
@@ -45,7 +45,7 @@ func newPage(version string) *page {
 	p.templates = template.Must(template.New("").Funcs(functions).ParseFS(pageTemplates, "*.html"))
 
 	sum := sha256.New()
-	for _, name := range []string{"page.html", "overview.html", "detail.html"} {
+	for _, name := range []string{"page.html", "overview.html", "detail.html", "rollout.html"} {
 		content, _ := pageTemplates.ReadFile(name) // it is there: the compiler has seen to that
 		sum.Write(content)
 	}

@@ -169,6 +169,7 @@ func TestGolden(t *testing.T) {
 		{"/?q=ETCD+crash&state=critical", "*/*", "page-filtered.html", "text/html; charset=utf-8"},
 		{"/staticpodstatus/kube-system/etcd-node1", "text/html", "detail.html", "text/html; charset=utf-8"},
 		{"/staticpodstatus/default/broken-node1", "text/html", "detail-refused.html", "text/html; charset=utf-8"},
+		{"/staticpodstatus/default/nginx-node1", "text/html", "detail-ready.html", "text/html; charset=utf-8"},
 		{"/staticpodstatus/node", "text/html", "detail-node.html", "text/html; charset=utf-8"},
 	} {
 		a := ask(t, "GET", server.URL+test.path, "Accept", test.accept)
