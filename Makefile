@@ -33,7 +33,7 @@ TEST_TIMEOUT := 10m
 FUZZ_TIME    := 5s
 
 .DEFAULT_GOAL := help
-.PHONY: build man run node test unit fuzz e2e soak older oracle bench lint golden clean help requirements
+.PHONY: build man run node test unit fuzz e2e soak screenshots older oracle bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -85,6 +85,10 @@ soak: bin/node ## Have fifty healthy pods run for SOAK, 10m by default: nothing 
 	@bin/node build
 	cd e2e && $(GO) test -count 1 -timeout 60m ./soak -duration $(SOAK)
 
+screenshots: bin/node ## Take the pictures of docs/screenshots anew, of the page of a real node in Chromium. Needs root.
+	@bin/node build
+	cd e2e && $(GO) test -count 1 -timeout $(E2E_TIMEOUT) -run 'TestPage/pictures' ./page -screenshots $(CURDIR)/docs/screenshots
+
 older: export STATICPOD_NODE_KUBELET := kubelet134
 older: bin/node ## Run the tests on a real node with a kubelet three minor releases older, which has no Pods API. Needs root.
 	@bin/node build
@@ -113,7 +117,7 @@ clean: ## Remove bin/, and take down what nodes left behind. The programs in the
 	@if [ -d $(CACHE) ]; then echo "kept: $(CACHE)"; fi
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The tag leaves out service discovery, which promtool needs for none of what it does here.
 $(PROMTOOL):

@@ -102,7 +102,7 @@ func (p *page) examine(s *status.Snapshot, verdict *status.StaticPodStatus, defi
 	for _, c := range spec.Containers {
 		v.Containers = append(v.Containers, lookAtContainer(c))
 	}
-	v.Rollout = drawRollout(spec.Rollout, s.At)
+	v.Rollout = p.drawRollout(spec.Rollout, s.At)
 	told := map[collector.Input]moment{
 		collector.InputManifest: at(spec.Observed.Manifest), collector.InputKubelet: at(spec.Observed.Kubelet),
 		collector.InputRuntime: at(spec.Observed.Runtime), collector.InputLog: at(spec.Observed.Log), collector.InputMirror: at(spec.Observed.Mirror),

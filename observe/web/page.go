@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
 	"github.com/staticpod-exporter/staticpod-exporter/docs"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
@@ -32,10 +33,14 @@ type page struct {
 	build     string // names the templates, the style and the script: a page of another build is to be loaded anew
 	version   string
 	runbooks  map[string]docs.Runbook
+	levels    map[manifest.Reason]manifest.Level
 }
 
 func newPage(version string) *page {
-	p := &page{version: version, runbooks: make(map[string]docs.Runbook)}
+	p := &page{version: version, runbooks: make(map[string]docs.Runbook), levels: make(map[manifest.Reason]manifest.Level)}
+	for _, code := range status.Reasons() {
+		p.levels[code.Reason] = code.Level
+	}
 	for _, stage := range docs.Stages() {
 		for _, r := range stage.Runbooks {
 			p.runbooks[r.Reason] = r

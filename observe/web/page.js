@@ -65,7 +65,7 @@
     const q = new URLSearchParams();
     if (form.q.value.trim()) q.set("q", form.q.value.trim());
     if (wanted) q.set("state", wanted);
-    return "/" + (q.size ? "?" + q : "");
+    return "/" + (q.toString() ? "?" + q : "");
   }
 
   function applyFilter() {

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 // How wide a timeline is drawn, and the least of it that a step is, in units of its own.
@@ -36,7 +37,7 @@ type stepView struct {
 }
 
 // drawRollout draws r as it is at now. It returns nil for none.
-func drawRollout(r *status.Rollout, now time.Time) *rolloutView {
+func (p *page) drawRollout(r *status.Rollout, now time.Time) *rolloutView {
 	if r == nil {
 		return nil
 	}
@@ -72,7 +73,7 @@ func drawRollout(r *status.Rollout, now time.Time) *rolloutView {
 		if !step.End.IsZero() || view.Open {
 			view.Took = took(max(stop.Sub(step.Start), 0))
 		}
-		view.Class = stepClass(step, view.Open)
+		view.Class = p.stepClass(step, view.Open)
 		view.X = min(place(step.Start), timelineWidth-leastWidth)
 		view.Width = max(place(stop)-view.X, leastWidth)
 		v.Steps = append(v.Steps, view)
@@ -103,13 +104,12 @@ func outcome(o status.Outcome) (string, class) {
 
 // stepClass is what colour a step has. One that something was in the way of, and that was done in the end, will hurt
 // again.
-func stepClass(step status.Step, open bool) class {
+func (p *page) stepClass(step status.Step, open bool) class {
+	hindered := step.Reason != "" && p.levels[manifest.Reason(step.Reason)] != manifest.Info
 	switch {
-	case step.Name == status.StepRejected:
+	case step.Name == status.StepRejected, hindered && step.End.IsZero():
 		return critical
-	case step.End.IsZero() && step.Reason != "":
-		return critical
-	case step.Reason != "":
+	case hindered:
 		return warning
 	case open:
 		return starting

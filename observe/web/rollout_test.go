@@ -24,7 +24,12 @@ func TestDrawRollout(t *testing.T) {
 		s.Reason = "ImagePullFailed"
 		return s
 	}
+	waited := func(s status.Step) status.Step {
+		s.Reason = "WaitingForTermination"
+		return s
+	}
 	const open = -1
+	p := newPage("1")
 	for _, test := range []struct {
 		name    string
 		rollout *status.Rollout
@@ -39,6 +44,8 @@ func TestDrawRollout(t *testing.T) {
 			[]string{"Under way starting ", "changed ok 0+250 1s", "ready starting 250+750 3s so far"}},
 		{"goes on, badly", &status.Rollout{Started: began, Steps: []status.Step{hindered(step("pull", 2, open))}}, 4,
 			[]string{"Under way starting ", "pull critical 500+500 2s so far"}},
+		{"waits", &status.Rollout{Started: began, Steps: []status.Step{waited(step("sandbox", 0, 2)), waited(step("sandbox", 2, open))}}, 4,
+			[]string{"Under way starting ", "sandbox ok 0+500 2s", "sandbox starting 500+500 2s so far"}},
 		{"refused", &status.Rollout{Started: began, Ended: after(1), Outcome: status.OutcomeRejected, Steps: []status.Step{step("changed", 0, 0.5), step("rejected", 0.5, 1)}}, 99,
 			[]string{"Refused critical 1s", "changed ok 0+500 500ms", "rejected critical 500+500 500ms"}},
 		{"overtaken in a step", &status.Rollout{Started: began, Ended: after(2), Outcome: status.OutcomeSuperseded, Steps: []status.Step{step("fetched", 1, open)}}, 99,
@@ -49,7 +56,7 @@ func TestDrawRollout(t *testing.T) {
 			[]string{"Under way starting ", "changed ok 0+1000 14s", "ready starting 995+5 0s so far"}},
 		{"an outcome of later", &status.Rollout{Started: began, Ended: after(1), Outcome: "reverted"}, 99, []string{"reverted unknown 1s"}},
 	} {
-		v := drawRollout(test.rollout, after(test.now))
+		v := p.drawRollout(test.rollout, after(test.now))
 		var got []string
 		if v != nil {
 			got = append(got, fmt.Sprintf("%s %s %s", v.Outcome, v.Class, v.Took))
