@@ -16,6 +16,9 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
+// ambiguousShown is how many nodes are named of which several exporters tell: two Prometheus servers make it all of them.
+const ambiguousShown = 3
+
 // fleetTimeout is what a query over the whole fleet may take: Prometheus itself gives one two minutes by default.
 const fleetTimeout = 2 * time.Minute
 
@@ -137,7 +140,11 @@ func tellGaps(gaps fleet.Gaps, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "%s: Prometheus warns: %s\n", program, output.Printable(warning))
 		err = errIncomplete
 	}
-	for _, node := range gaps.Ambiguous {
+	for i, node := range gaps.Ambiguous {
+		if i == ambiguousShown {
+			fmt.Fprintf(stderr, "%s: and so they do of %d more nodes\n", program, len(gaps.Ambiguous)-i)
+			break
+		}
 		fmt.Fprintf(stderr, "%s: several exporters tell of node %s: --selector parts them\n", program, output.Printable(node))
 	}
 	return err

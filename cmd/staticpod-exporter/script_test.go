@@ -33,9 +33,9 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real command against a real listener on $ADDRESS that serves a snapshot; at $OTHER
 // there is a server of another kind. $NODE2 and $NODE3 are exporters of other nodes, at $DEAD nobody listens, and
-// $PROMETHEUS has scraped all of them. In the scripts "snapshot NAME" replaces the snapshot, "exporter stop"
-// takes the listener away, "runtime start FILE" and "runtime stop" do so with a container runtime at $RUNTIME, and
-// "exitcode N COMMAND" runs a command that must exit with N.
+// $PROMETHEUS has scraped all of them; $SECURED is the same, but asks who it is. In the scripts "snapshot NAME"
+// replaces the snapshot, "exporter stop" takes the listener away, "runtime start FILE" and "runtime stop" do so with a
+// container runtime at $RUNTIME, and "exitcode N COMMAND" runs a command that must exit with N.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -116,6 +116,17 @@ func setNodes(env *testscript.Env) error {
 		}
 	}
 	prometheus.Down(fleettest.Target{Labels: model.LabelSet{"job": "static", "instance": "10.0.0.4:10058"}})
+
+	secured := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user != "operator" || password != "hunter2" || r.Header.Get("X-Scope-OrgID") != "edge" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		prometheus.ServeHTTP(w, r)
+	}))
+	env.Defer(secured.Close)
+	env.Setenv("SECURED", secured.URL)
 
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

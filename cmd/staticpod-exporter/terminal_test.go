@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -49,7 +50,7 @@ func TestProgressOfWhatIsQuickIsNotShown(t *testing.T) {
 }
 
 func TestColoursAreForTerminals(t *testing.T) {
-	terminal := openTerminal(t)
+	_, terminal := openTerminal(t)
 	file, err := os.Create(t.TempDir() + "/file")
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +77,32 @@ func TestColoursAreForTerminals(t *testing.T) {
 	}
 }
 
-// openTerminal returns a terminal of which nobody reads.
-func openTerminal(t *testing.T) *os.File {
+// On a terminal a table is in colours, and its columns are where they are elsewhere.
+func TestGetOnATerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "xterm")
+	e := exporterAt(t, "127.0.0.1:0", snapshot("fixture"))
+	master, terminal := openTerminal(t)
+	code := make(chan int, 1)
+	go func() {
+		code <- run(t.Context(), []string{"get", "sps", "default/broken-node1", "--address", e.server.URL}, terminal, terminal)
+	}()
+	lines := bufio.NewReader(master)
+	for _, want := range []string{
+		"NODE    NAMESPACE   TYPE              ID                     VERSION   READY\r\n",
+		"node1   k8s         StaticPodStatus   default/broken-node1   1         \x1b[31mFalse\x1b[0m\r\n",
+	} {
+		if got, err := lines.ReadString('\n'); err != nil || got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+}
+
+// openTerminal returns both ends of a terminal: that of who looks at it, and that of programs.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -91,10 +116,10 @@ func openTerminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { terminal.Close() })
-	return terminal
+	return master, terminal
 }

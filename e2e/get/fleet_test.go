@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,8 +18,9 @@ import (
 )
 
 // scrapeConfig scrapes the exporters as hosts, and as pods in Kubernetes are: with labels of the target that the exporter's
-// own series have, too, which win or do not. The last target of each job is down.
-func scrapeConfig(targets []string) string {
+// own series have, too, which win or do not. The last target of each job is down. Of a job of all sorts the first target is
+// an exporter.
+func scrapeConfig(targets []string, other string) string {
 	var b strings.Builder
 	b.WriteString("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n")
 	for _, job := range []struct {
@@ -33,6 +35,7 @@ func scrapeConfig(targets []string) string {
 		fmt.Fprintf(&b, "- job_name: %s\n  honor_labels: %v\n  static_configs:\n  - targets: [%s]\n    labels: %s\n",
 			job.name, job.honour, `"`+strings.Join(targets, `", "`)+`"`, job.labels)
 	}
+	fmt.Fprintf(&b, "- job_name: mixed\n  static_configs:\n  - targets: [%q, %q, %q]\n", targets[0], other, targets[len(targets)-1])
 	return b.String()
 }
 
@@ -72,7 +75,10 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := monitoring.New(t.Context(), monitoring.Options{Directory: t.TempDir(), Config: scrapeConfig(append(addresses, dead)), Progress: t.Output()})
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "answer 42") }))
+	defer other.Close()
+	config := scrapeConfig(append(addresses, dead), strings.TrimPrefix(other.URL, "http://"))
+	p, err := monitoring.New(t.Context(), monitoring.Options{Directory: t.TempDir(), Config: config, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +141,16 @@ func TestFleet(t *testing.T) {
 			})
 		}
 	}
+
+	t.Run("a target that is down and need not be an exporter", func(t *testing.T) {
+		await.Nil(t, "one node", func(ctx context.Context) error {
+			s, err := staticpods(ctx, "get", "sps", "-o", "name", "--prometheus", p.URL(), "-l", "job=mixed")
+			if err == nil && (s.code != 0 || s.stderr != "" || s.stdout != "default/web-node1\nnode\n") {
+				err = fmt.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+			}
+			return err
+		})
+	})
 
 	t.Run("a node that goes down", func(t *testing.T) {
 		exporters[2].Stop(t.Context())

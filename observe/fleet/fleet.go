@@ -100,11 +100,13 @@ func (p *Prometheus) Pods(ctx context.Context) (Answer[Pod], error) {
 	return a, nil
 }
 
-// query asks for the families, and for who is scraped in vain: a target of a job that has or had an exporter among its
-// targets.
+// query asks for the families, and for the exporters that are scraped in vain: targets that have told of a node within a
+// day, or are of a job of which all targets that can be scraped do.
 func (p *Prometheus) query(families []string) string {
-	return fmt.Sprintf(`%s or (up%s == 0 and on (job) last_over_time(staticpod_node_info%s[%s]))`,
-		p.selector.with(`__name__=~"`+strings.Join(families, "|")+`"`), p.selector, p.selector, rememberedFor)
+	down, node := "up"+p.selector.String()+" == 0", nodeInfo+p.selector.String()
+	return p.selector.with(`__name__=~"`+strings.Join(families, "|")+`"`) +
+		" or (" + down + " and on (job, instance) last_over_time(" + node + "[" + rememberedFor + "]))" +
+		" or (" + down + " and on (job) (count by (job) (" + node + ") >= count by (job) (up" + p.selector.String() + " == 1)))"
 }
 
 func (p *Prometheus) ask(ctx context.Context, families []string) (*found, error) {

@@ -38,10 +38,15 @@ var statusFamilies = []string{
 
 var podFamilies = []string{nodeInfo, podInfo, problemStart, manifestValid, manifestVersion, manifestChange}
 
-// ownLabels are the labels that the exporter itself puts on series of these families. All others are the target's.
-var ownLabels = []model.LabelName{
-	"condition", "container", "container_id", "definition", "image", "image_id", "kubelet_version", "level", "mirror_uid", "mode",
-	"namespace", "node", "path", "phase", "pod", "reason", "runtime", "runtime_version", "source", "state", "uid",
+// isOwn reports whether a label is one that the exporter itself puts on series of these families. All others are the
+// target's.
+func isOwn(name model.LabelName) bool {
+	switch name {
+	case "condition", "container", "container_id", "definition", "image", "image_id", "kubelet_version", "level", "mirror_uid", "mode",
+		"namespace", "node", "path", "phase", "pod", "reason", "runtime", "runtime_version", "source", "state", "uid":
+		return true
+	}
+	return false
 }
 
 // found is one answer of Prometheus, sorted by exporter.
@@ -54,6 +59,7 @@ type found struct {
 type exporter struct {
 	node   string // as it calls its node; else as the target is called
 	target model.Metric
+	name   string              // the labels of the target
 	series map[string][]series // by family
 	// own are the namespace and the pod that the target itself is, which stick to series that have none.
 	ownNamespace, ownPod string
@@ -73,20 +79,21 @@ func (s series) at() time.Time { return time.UnixMilli(int64(s.value * 1000)).UT
 // sift takes a vector apart.
 func sift(vector model.Vector) *found {
 	f := &found{}
-	byTarget := map[string]*exporter{}
+	byTarget := map[model.Fingerprint][]*exporter{}
 	for _, sample := range vector {
 		family := string(sample.Metric[model.MetricNameLabel])
 		target, s := split(sample)
-		name := target.String()
 		if family == "up" || family == "" {
-			f.gaps.Down = append(f.gaps.Down, name)
+			f.gaps.Down = append(f.gaps.Down, target.String())
 			continue
 		}
-		e := byTarget[name]
-		if e == nil {
-			e = &exporter{target: target, series: map[string][]series{}}
-			byTarget[name] = e
+		hash := target.FastFingerprint()
+		i := slices.IndexFunc(byTarget[hash], func(e *exporter) bool { return e.target.Equal(target) })
+		if i < 0 {
+			i = len(byTarget[hash])
+			byTarget[hash] = append(byTarget[hash], &exporter{target: target, name: target.String(), series: map[string][]series{}})
 		}
+		e := byTarget[hash][i]
 		e.series[family] = append(e.series[family], s)
 		if family == nodeInfo {
 			e.node = s.label("node")
@@ -94,14 +101,16 @@ func sift(vector model.Vector) *found {
 		}
 	}
 	slices.Sort(f.gaps.Down)
+	for _, some := range byTarget {
+		f.exporters = append(f.exporters, some...)
+	}
+	slices.SortFunc(f.exporters, func(a, b *exporter) int { return strings.Compare(a.name, b.name) })
 	told := map[string][]string{}
-	for _, name := range slices.Sorted(maps.Keys(byTarget)) {
-		e := byTarget[name]
+	for _, e := range f.exporters {
 		if e.node == "" {
 			e.node = string(e.target[model.InstanceLabel])
 		}
-		told[e.node] = append(told[e.node], name)
-		f.exporters = append(f.exporters, e)
+		told[e.node] = append(told[e.node], e.name)
 	}
 	f.gaps.Nodes = len(f.exporters)
 	for _, node := range slices.Sorted(maps.Keys(told)) {
@@ -112,24 +121,30 @@ func sift(vector model.Vector) *found {
 	return f
 }
 
+const exportedPrefix = "exported_"
+
 // split parts the labels of a sample into those of its target and those of the exporter. Where both have one, Prometheus
 // kept the exporter's as exported_NAME, unless it was told to honour it.
 func split(sample *model.Sample) (model.Metric, series) {
 	target := model.Metric{}
 	s := series{labels: map[string]string{}, value: float64(sample.Value)}
+	exported := false
 	for name, value := range sample.Metric {
-		if slices.Contains(ownLabels, name) {
-			if _, exported := sample.Metric["exported_"+name]; !exported {
-				s.labels[string(name)] = string(value)
-			}
-			continue
-		}
-		if own, ok := strings.CutPrefix(string(name), "exported_"); ok && slices.Contains(ownLabels, model.LabelName(own)) {
-			s.labels[own] = string(value)
-			continue
-		}
-		if name != model.MetricNameLabel {
+		own, ok := strings.CutPrefix(string(name), exportedPrefix)
+		switch {
+		case isOwn(name):
+			s.labels[string(name)] = string(value)
+		case ok && isOwn(model.LabelName(own)):
+			exported = true
+		case name != model.MetricNameLabel:
 			target[name] = value
+		}
+	}
+	if exported {
+		for name, value := range sample.Metric {
+			if own, ok := strings.CutPrefix(string(name), exportedPrefix); ok && isOwn(model.LabelName(own)) {
+				s.labels[own] = string(value)
+			}
 		}
 	}
 	return target, s
