@@ -106,6 +106,12 @@ expressions and text prints them one after the other and ends the line.`,
 			if err := c.ValidateFlagGroups(); err != nil {
 				return err // here it is wrong usage
 			}
+			// A shell's variable that is not set shall not have another answer.
+			for _, name := range []string{"address", "nodes", "prometheus"} {
+				if f := c.Flags().Lookup(name); f.Changed && strings.Trim(f.Value.String(), "[]") == "" {
+					return fmt.Errorf("--%s is empty", name)
+				}
+			}
 			return cobra.MaximumNArgs(2)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 // A command is a run of the program in this process.
@@ -173,6 +174,34 @@ func TestGetWatchTellsOfANodeThatWasNeverReached(t *testing.T) {
 	c.cancel()
 	if code := <-c.code; code != 1 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// What is held back comes when all have arrived, or when patience is over and one has.
+func TestSharedPrinterHoldsBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		arrive func(*sharedPrinter)
+		want   string
+	}{
+		"one of two":                   {func(s *sharedPrinter) { s.arrived(true) }, ""},
+		"all":                          {func(s *sharedPrinter) { s.arrived(true); s.arrived(false) }, "a\n"},
+		"nobody":                       {func(s *sharedPrinter) { s.arrived(false); s.arrived(false) }, ""},
+		"one in time":                  {func(s *sharedPrinter) { s.arrived(true); s.hurry() }, "a\n"},
+		"one too late":                 {func(s *sharedPrinter) { s.hurry(); s.arrived(true) }, "a\n"},
+		"nobody, and patience is over": {func(s *sharedPrinter) { s.arrived(false); s.hurry() }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			table := &tablePrinter{table: output.NewTable(&b, []string{"a"})}
+			s := &sharedPrinter{begin: func() {}, printer: table, waiting: 2}
+			if err := s.flush(); err != nil || b.String() != "" {
+				t.Errorf("too early: %q, %v", b.String(), err)
+			}
+			c.arrive(s)
+			if err := s.flush(); err != nil || b.String() != c.want {
+				t.Errorf("got %q, %v, want %q", b.String(), err, c.want)
+			}
+		})
 	}
 }
 

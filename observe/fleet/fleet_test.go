@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/fleet/fleettest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
@@ -120,6 +121,23 @@ func TestRowsAreThoseOfTheExporter(t *testing.T) {
 				t.Errorf("gaps: %+v", g)
 			}
 		})
+	}
+}
+
+// Of several problems the headline is the one that explains the others, whatever their names.
+func TestHeadlineIsTheCause(t *testing.T) {
+	s := snapshot(t)
+	i := slices.IndexFunc(s.Statuses, func(st *status.StaticPodStatus) bool { return st.Metadata.ID == "default/broken-node1" })
+	spec := &s.Statuses[i].Spec
+	spec.Problems = append(spec.Problems, manifest.Problem{Reason: manifest.APIReference, Level: manifest.Critical})
+	fake := start(t)
+	scrape(t, fake, s, targets["a static target"])
+	statuses, err := client(t, fake, "").Statuses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := statuses.Items[i].Spec; got.Reason != manifest.ManifestInvalid || len(got.Problems) != 2 {
+		t.Errorf("the headline of %v is %s", got.Problems, got.Reason)
 	}
 }
 
