@@ -18,10 +18,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
-
-// Version is the minor release of Kubernetes whose rules are built in.
-const Version = "v1.37."
 
 // A Kubelet is what checks learn of it; they ask it once.
 type Kubelet struct {
@@ -43,11 +41,18 @@ func (k *Kubelet) PodsAPI(o kubelet.Options, auto bool) Check {
 			return one(ok("%s over the Pods API, with every change as it happens", counted(len(view.Pods), "static pod")))
 		case errors.Is(err, kubelet.ErrSourcesNotReady):
 			return one(warn(err.Error(), sourcesAdvice))
+		case k.Config != nil && gateOff(k.Config.FeatureGates):
+			return one(warn(err.Error(), "the kubelet's feature gate PodsAPI is off: set featureGates: {PodsAPI: true}, or do with kubelet.endpoint, which is asked every 10 s"))
 		case auto && (errors.Is(err, fs.ErrNotExist) || status.Code(cause(err)) == codes.Unimplemented):
 			return one(warn(err.Error(), "kubelets before 1.37, or with the feature gate PodsAPI off, do not have it: then kubelet.endpoint is asked, every 10 s"))
 		}
 		return one(fail(err.Error(), kubeletAdvice(err)))
 	}}
+}
+
+func gateOff(gates map[string]bool) bool {
+	on, set := gates["PodsAPI"]
+	return set && !on
 }
 
 // Endpoint asks for the pods over the kubelet's HTTP server, and for what it says of itself.
@@ -78,8 +83,14 @@ func (k *Kubelet) Endpoint(o kubelet.Options) Check {
 			found = append(found, warn("/configz cannot be read: staticPodPath, staticPodURL and feature gates are not known",
 				"allow the exporter's user to get nodes/configz (or nodes/proxy), and use the HTTPS port"))
 		}
-		if view.Version != "" && !strings.HasPrefix(view.Version, Version) {
-			found = append(found, warn("validation has the rules of "+Version+"x, and the kubelet is "+view.Version,
+		if view.Config != nil {
+			if unknown := manifest.UnknownGates(view.Config.FeatureGates); len(unknown) > 0 {
+				found = append(found, warn("the kubelet has feature gates that the rules of "+manifest.Release+"x do not know: "+strings.Join(unknown, ", "),
+					"what they change is found only when the kubelet refuses it"))
+			}
+		}
+		if view.Version != "" && !strings.HasPrefix(view.Version, manifest.Release) {
+			found = append(found, warn("validation has the rules of "+manifest.Release+"x, and the kubelet is "+view.Version,
 				"what differs between the two is found only when the kubelet refuses it: use the exporter's release for this kubelet where there is one"))
 		}
 		return found

@@ -74,7 +74,7 @@ func serveKubelet(t *testing.T, change func(*x509.Certificate), answers map[stri
 
 const (
 	podList = `{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a-node1","namespace":"default","uid":"u","annotations":{"kubernetes.io/config.source":"file"}},"spec":{"nodeName":"node1"}}]}`
-	configz = `{"kubeletconfig":{"staticPodPath":"/etc/kubernetes/manifests","logging":{"format":"text","verbosity":1}}}`
+	configz = `{"kubeletconfig":{"staticPodPath":"/etc/kubernetes/manifests","featureGates":{"PodsAPI":false,"FromTheFuture":true},"logging":{"format":"text","verbosity":1}}}`
 	metrics = "kubernetes_build_info{git_version=\"v1.36.1\"} 1\n"
 )
 
@@ -88,6 +88,8 @@ func TestEndpoint(t *testing.T) {
 	if !k.Up || k.Config == nil || k.Config.StaticPodPath != "/etc/kubernetes/manifests" {
 		t.Errorf("%+v", k)
 	}
+	expect(t, endpoint, Warn, "do not know: FromTheFuture")
+	expect(t, k.PodsAPI(kubelet.Options{PodsSocket: "unix:///missing.sock"}, false), Warn, "the kubelet's feature gate PodsAPI is off")
 	expect(t, k.Node("node1"), OK, "node1, as the kubelet calls it")
 	expect(t, k.Node("other"), Fail, "the kubelet calls it node1", "set node: node1")
 	expect(t, (&Kubelet{Up: true}).Node("node1"), OK, "no static pod")

@@ -55,13 +55,13 @@ func StateDirectory(directory string) Check {
 }
 
 // ManifestDirectory reads the kubelet's manifest directory by its own rules.
-func ManifestDirectory(v *manifest.Validator, find func() string) Check {
+func ManifestDirectory(validator func() *manifest.Validator, find func() string) Check {
 	return Check{"kubelet.manifest-directory", func(context.Context) []Finding {
 		directory := find()
 		if directory == "" {
 			return one(skipped("the kubelet has no staticPodPath that is known"))
 		}
-		candidates, err := v.Directory(directory)
+		candidates, err := validator().Directory(directory)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return one(fail(err.Error(), "the kubelet's staticPodPath is not there for the exporter: make it, mount it, or name the place of the mount in kubelet.manifest-directory"))
@@ -73,7 +73,7 @@ func ManifestDirectory(v *manifest.Validator, find func() string) Check {
 }
 
 // Definitions reads what manifest.files and the configuration define.
-func Definitions(v *manifest.Validator, s manifest.Sources, serving bool, directory func() string) Check {
+func Definitions(validator func() *manifest.Validator, s manifest.Sources, serving bool, directory func() string) Check {
 	return Check{"manifest.files", func(context.Context) []Finding {
 		if !serving {
 			return one(skipped("the exporter observes: definitions are read where the kubelet has them"))
@@ -82,7 +82,7 @@ func Definitions(v *manifest.Validator, s manifest.Sources, serving bool, direct
 		for _, err := range manifest.CheckPatterns(s.Patterns, directory()) {
 			found = append(found, fail(err.Error(), "serve refuses this pattern: its pods are not served"))
 		}
-		candidates, unread := v.Read(s, directory())
+		candidates, unread := validator().Read(s, directory())
 		for _, err := range unread {
 			found = append(found, fail(err.Error(), "the exporter must be able to read it: run it as root, or mend the file's permissions"))
 		}

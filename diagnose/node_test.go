@@ -45,7 +45,7 @@ func TestStateDirectory(t *testing.T) {
 
 func TestDefinitions(t *testing.T) {
 	dir := t.TempDir()
-	v := manifest.NewValidator(manifest.Rules{Node: "n"})
+	v := func() *manifest.Validator { return manifest.NewValidator(manifest.Rules{Node: "n"}) }
 	none := func() string { return "" }
 	sources := manifest.Sources{Patterns: []string{filepath.Join(dir, "*.yaml")}}
 	expect(t, Definitions(v, sources, false, none), Skipped, "observes")
@@ -63,7 +63,7 @@ func TestDefinitions(t *testing.T) {
 
 func TestManifestDirectory(t *testing.T) {
 	dir := t.TempDir()
-	v := manifest.NewValidator(manifest.Rules{Node: "n"})
+	v := func() *manifest.Validator { return manifest.NewValidator(manifest.Rules{Node: "n"}) }
 	at := func(dir string) Check { return ManifestDirectory(v, func() string { return dir }) }
 	expect(t, at(""), Skipped, "no staticPodPath")
 	expect(t, at(filepath.Join(dir, "missing")), Fail, "no such file or directory", "mount it")

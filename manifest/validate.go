@@ -7,6 +7,9 @@ import (
 	"sync"
 )
 
+// Release is the minor release of Kubernetes whose rules are built in.
+const Release = "v1.37."
+
 // Rules are what a verdict depends on besides the document itself.
 type Rules struct {
 	Node         string          // the node's name; lower-cased, as the kubelet does

@@ -68,6 +68,15 @@ func setGates(gates map[string]bool) {
 	_ = setQuietly(gate, usable) // cannot fail: the copy took it
 }
 
+// UnknownGates names, sorted, the feature gates that the rules built in do not know: what they change is not judged.
+func UnknownGates(gates map[string]bool) []string {
+	known := utilfeature.DefaultFeatureGate.DeepCopy().GetAll()
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(gates)), func(name string) bool {
+		_, ok := known[featuregate.Feature(name)]
+		return ok
+	})
+}
+
 // setQuietly sets gates without the libraries' own log lines about deprecated ones.
 func setQuietly(gate featuregate.MutableFeatureGate, gates map[string]bool) error {
 	return gate.(featuregate.MutableFeatureGateWithLogger).SetFromMapWithLogger(klog.Logger{}, gates)

@@ -72,8 +72,7 @@ func describePod(ctx context.Context, flags *pflag.FlagSet, address, id string, 
 	if err != nil {
 		return err
 	}
-	waited := "asking the exporter"
-	end := startProgress(stderr, func() string { return waited })
+	end := startProgress(stderr, func() string { return "asking the exporter" })
 	defer end()
 	pods, err := listAs[status.StaticPod](ctx, exporter, "staticpods")
 	if err != nil {
@@ -87,6 +86,9 @@ func describePod(ctx context.Context, flags *pflag.FlagSet, address, id string, 
 	if err != nil {
 		return errors.New(output.Printable(err.Error()))
 	}
+	end()
+	end = startProgress(stderr, func() string { return "reading the kubelet's log" })
+	defer end()
 	subject.Log, subject.LogNote = kubeletLines(ctx, flags, exporter, subject)
 	subject.Now = time.Now()
 	end()

@@ -83,7 +83,13 @@ func checksOf(l loader) []diagnose.Check {
 		}
 		return manifestDirectory(k.ManifestDirectory, known.Config.StaticPodPath)
 	}
-	validator := manifest.NewValidator(manifest.Rules{Node: node, Standalone: standalone(k.Standalone, "/proc")})
+	validator := func() *manifest.Validator {
+		rules := manifest.Rules{Node: node, Standalone: standalone(k.Standalone, "/proc")}
+		if known.Config != nil {
+			rules.FeatureGates = known.Config.FeatureGates
+		}
+		return manifest.NewValidator(rules)
+	}
 	feed := diagnose.Feed{Listen: config.Manifest.Listen, TokenFile: config.Manifest.TokenFile}
 	sources := manifest.Sources{ConfigPath: config.Path, Config: config.Data, Patterns: config.Manifest.Files}
 	addresses := config.Web.ListenAddress
@@ -91,8 +97,8 @@ func checksOf(l loader) []diagnose.Check {
 		addresses = nil
 	}
 	return append(checks,
-		known.PodsAPI(options, k.PodsSocket == auto),
 		known.Endpoint(options),
+		known.PodsAPI(options, k.PodsSocket == auto),
 		known.Node(node),
 		feed.URL(&known),
 		feed.Listener(),

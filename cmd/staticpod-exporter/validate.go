@@ -82,6 +82,9 @@ func (o *validateOptions) run(args []string, stdin io.Reader, stdout, stderr io.
 	if o.rules.FeatureGates, err = parseGates(o.gates); err != nil {
 		return usageError{err}
 	}
+	if unknown := manifest.UnknownGates(o.rules.FeatureGates); len(unknown) > 0 {
+		return usageError{fmt.Errorf("--feature-gates: Kubernetes %sx has no %s", manifest.Release, strings.Join(unknown, ", "))}
+	}
 	reading := newReading(manifest.NewValidator(o.rules), stdin)
 	if o.asDirectory {
 		reading.directories(args)
