@@ -34,8 +34,9 @@ type writer struct {
 	t      testing.TB
 	path   string
 	file   *os.File
-	number int // of lines so far
-	clock  int // of rotations
+	number int  // of lines so far
+	clock  int  // of rotations
+	still  bool // all lines have the same time, as some runtimes give what they read at once
 }
 
 func newWriter(t testing.TB) *writer {
@@ -66,13 +67,20 @@ func (w *writer) print(lines int) {
 	for range lines {
 		w.number++
 		if w.number%3 == 0 {
-			fmt.Fprintf(w.file, "%s stdout P line \n", stamp(10*w.number))
-			fmt.Fprintf(w.file, "%s stdout F %d\n", stamp(10*w.number+1), w.number)
+			fmt.Fprintf(w.file, "%s stdout P line \n", w.stamp(0))
+			fmt.Fprintf(w.file, "%s stdout F %d\n", w.stamp(1), w.number)
 			continue
 		}
-		_, err := fmt.Fprintf(w.file, "%s stderr F line %d\n", stamp(10*w.number), w.number)
+		_, err := fmt.Fprintf(w.file, "%s stderr F line %d\n", w.stamp(0), w.number)
 		w.check(err)
 	}
+}
+
+func (w *writer) stamp(piece int) string {
+	if w.still {
+		return stamp(0)
+	}
+	return stamp(10*w.number + piece)
 }
 
 // rename is the first half of a rotation. reopen is the second.
@@ -166,8 +174,9 @@ func TestARotationLosesNothing(t *testing.T) {
 
 // A reader that is held up, by a pager for one, finds its file compressed and others come and gone.
 func TestRotationsWhileNobodyLooks(t *testing.T) {
-	for _, rotations := range []int{1, 2, 3} {
+	for _, rotations := range []int{1, 2, 3, -1, -2, -3} {
 		w := newWriter(t)
+		w.still, rotations = rotations < 0, max(rotations, -rotations)
 		w.print(5)
 		r := follow(t, w.path, -1)
 		r.look()
@@ -218,6 +227,51 @@ func TestALogThatIsNotThereYet(t *testing.T) {
 	write(t, path, stamp(1)+" stdout F line 1\n"+stamp(2)+" stdout F line 2\n")
 	r.look()
 	r.expect(lines(1, 2)) // all of it is new
+}
+
+// What the runtime writes between the last look at a file and the one at what comes after it.
+func TestTheLastLinesOfARotatedFile(t *testing.T) {
+	w := newWriter(t)
+	w.print(1)
+	r := follow(t, w.path, -1)
+	r.look()
+	if _, err := r.l.toEnd(r.p); err != nil {
+		t.Fatal(err)
+	}
+	w.print(1)
+	w.rename()
+	w.reopen()
+	w.print(1)
+	if moved, err := r.l.follow(r.p, false); !moved || err != nil {
+		t.Fatal(moved, err)
+	}
+	r.look()
+	r.expect(lines(1, 3))
+}
+
+// Rotations between opening a log and listing what came before it.
+func TestRotationsWhileFilesAreOpened(t *testing.T) {
+	w := newWriter(t)
+	w.print(1)
+	log, err := openGeneration(w.path)
+	w.check(err)
+	for range 2 {
+		w.rename()
+		w.reopen()
+		w.print(1)
+	}
+	if opened, err := upTo(log, w.path); err != errRotating || opened != nil {
+		t.Errorf("%v, %v", opened, err)
+	}
+	if opened, err := upTo(nil, w.path); err != errRotating || opened != nil {
+		t.Errorf("without a log: %v, %v", opened, err)
+	}
+	files, err := generations(w.path)
+	w.check(err)
+	defer closeAll(files)
+	if len(files) != 3 || files[2].Name() != w.path {
+		t.Errorf("%d files", len(files))
+	}
 }
 
 // Whatever the order in which lines are written, the log rotated and looked at, each line comes once.

@@ -33,6 +33,15 @@ func (g *generation) reader() (io.Reader, error) {
 	return gzip.NewReader(g.File)
 }
 
+// is reports whether g is what is at path now. No generation is nothing there.
+func (g *generation) is(path string) bool {
+	info, err := os.Stat(path)
+	if g == nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return err == nil && os.SameFile(info, g.info)
+}
+
 // same reports whether other is g, or g compressed: the times in a log are to the nanosecond, so no two begin
 // alike.
 func (g *generation) same(other *generation) bool {
@@ -85,25 +94,34 @@ func generations(path string) (opened []*generation, err error) {
 
 var errRotating = errors.New("the log is being rotated")
 
-func tryGenerations(path string) (opened []*generation, err error) {
+func tryGenerations(path string) ([]*generation, error) {
+	log, err := openGeneration(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	opened, rotating := upTo(log, path)
+	if rotating == nil && len(opened) == 0 {
+		return nil, err
+	}
+	return opened, rotating
+}
+
+// upTo opens what comes before log, which was opened at path, and returns all with log last. Without a log there was
+// nothing at path.
+func upTo(log *generation, path string) (opened []*generation, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(opened)
 			opened = nil
 		}
 	}()
-	log, err := openGeneration(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	missing := err
 	before := rotated(path)
 	for _, name := range before {
 		g, err := openGeneration(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if log != nil {
-				log.Close()
+				opened = append(opened, log)
 			}
 			return opened, errRotating
 		case err != nil:
@@ -117,11 +135,8 @@ func tryGenerations(path string) (opened []*generation, err error) {
 	if log != nil {
 		opened = append(opened, log)
 	}
-	if !slices.Equal(before, rotated(path)) {
+	if !slices.Equal(before, rotated(path)) || !log.is(path) {
 		return opened, errRotating
-	}
-	if len(opened) == 0 {
-		return nil, missing
 	}
 	return opened, nil
 }
