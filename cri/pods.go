@@ -83,10 +83,18 @@ func (c *Client) ask(ctx context.Context, question func(context.Context) error) 
 	}
 	if err != nil {
 		c.hangUp()
+		if status.Code(err) == codes.DeadlineExceeded {
+			err = timeoutError{err}
+		}
 		return fmt.Errorf("runtime: %w", err)
 	}
 	return nil
 }
+
+// A timeoutError is a context.DeadlineExceeded, which that of gRPC is not.
+type timeoutError struct{ error }
+
+func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // pods is Pods with c.mu held.
 func (c *Client) pods(ctx context.Context, all bool) ([]Pod, error) {

@@ -1,6 +1,8 @@
 package cri
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -82,6 +84,19 @@ func TestPods(t *testing.T) {
 	}
 	if got := pods[4].Containers[2].Image; got != "registry.test/app:1" {
 		t.Errorf("without an image service the image is %s", got)
+	}
+}
+
+// A runtime that accepts and does not answer is told from one that refuses.
+func TestTimeout(t *testing.T) {
+	for _, method := range []string{"Version", "StreamPodSandboxes"} {
+		m, path := newMachine(), socket(t)
+		m.hang = method
+		m.start(t, path)
+		c := newClient(t, Options{Endpoint: "unix://" + path, Timeout: 20 * time.Millisecond})
+		if _, err := c.Sandboxes(t.Context(), true); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", method, err)
+		}
 	}
 }
 
