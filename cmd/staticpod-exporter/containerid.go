@@ -14,7 +14,7 @@ import (
 //
 //	[NAMESPACE/]POD[:CONTAINER[:ID]]   with the node's name at the end of POD, or without it
 //	ID                                 of a container, or its beginning
-//	file:/PATH                         a manifest of which no more is known than its path
+//	file:/PATH                         a manifest, by its path
 type containerID struct {
 	namespace, pod, container, id string
 	path                          string

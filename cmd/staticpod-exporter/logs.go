@@ -161,10 +161,33 @@ func (q *logQuery) find(ctx context.Context) (*target, error) {
 	if err != nil {
 		return nil, advise(err)
 	}
-	if q.id.path != "" {
-		return nil, errNoSuchPod
+	id := q.id
+	if id.path != "" {
+		if id, err = q.defined(); err != nil {
+			return nil, err
+		}
 	}
-	return q.id.find(sandboxes, q.node)
+	return id.find(sandboxes, q.node)
+}
+
+// defined is the one pod that the manifest named by the ID defines.
+func (q *logQuery) defined() (containerID, error) {
+	candidates, _ := q.definitions()
+	var ids []containerID
+	var names []string
+	for _, c := range candidates {
+		if q.named(c) && c.Name != "" {
+			id := containerID{namespace: c.Namespace, pod: c.Name, container: q.id.container}
+			ids, names = append(ids, id), append(names, id.String())
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return containerID{}, errNoSuchPod
+	case 1:
+		return ids[0], nil
+	}
+	return containerID{}, &ambiguousError{q.id, names}
 }
 
 // print prints the log of an attempt of t that the flags choose, and follows it.

@@ -45,11 +45,11 @@ func ColourOf(level manifest.Level) Colour {
 // colourOf is the colour of a cell below a heading of the tables of this package.
 func colourOf(heading, cell string) Colour {
 	switch heading + "=" + cell {
-	case "READY=True", "*=+":
+	case "READY=True", "*=+", "STATUS=SANDBOX_READY", "STATUS=CONTAINER_RUNNING":
 		return Good
-	case "READY=False", "VALID=false", "*=-", "PHASE=Failed":
+	case "READY=False", "VALID=false", "*=-", "PHASE=Failed", "REASON=Error", "REASON=OOMKilled", "REASON=StartError":
 		return Bad
-	case "READY=Unknown", "STALE=true", "PHASE=Pending", "PHASE=Unknown":
+	case "READY=Unknown", "STALE=true", "PHASE=Pending", "PHASE=Unknown", "STATUS=SANDBOX_NOTREADY", "STATUS=CONTAINER_UNKNOWN":
 		return Doubtful
 	}
 	if heading == "REASON" {
