@@ -115,7 +115,11 @@ expressions and text prints them one after the other and ends the line.`,
 			return cobra.MaximumNArgs(2)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.run(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
+			err := o.run(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
+			if err != nil && c.Context().Err() != nil {
+				return errIncomplete // who interrupted it knows why
+			}
+			return err
 		},
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return o.complete(c.Context(), args), cobra.ShellCompDirectiveNoFileComp
@@ -170,7 +174,11 @@ func (o *getOptions) run(ctx context.Context, args []string, stdout, stderr io.W
 	if o.watch {
 		return watchAll(ctx, exporters, t.name, id, p, stderr)
 	}
-	return printAll(fetchAll(ctx, exporters, t.name, id, stderr), p, stderr)
+	answers := fetchAll(ctx, exporters, t.name, id, stderr)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return printAll(answers, p, stderr)
 }
 
 // exporters are whom to ask.

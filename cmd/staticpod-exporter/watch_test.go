@@ -205,6 +205,26 @@ func TestSharedPrinterHoldsBack(t *testing.T) {
 	}
 }
 
+// Who interrupts is not told that it was interrupted.
+func TestGetInterrupted(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm() // or nobody notices that the client has gone
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(silent.Close)
+	first := exporterAt(t, "127.0.0.1:0", named("node1", "default-nginx=1"))
+	for _, flags := range [][]string{{"--address", silent.URL}, {"-n", first.server.URL + "," + silent.URL}, {"--prometheus", silent.URL}} {
+		c := begin(t, append([]string{"get", "sp"}, flags...)...)
+		<-asked
+		c.cancel()
+		if code := <-c.code; code != 1 || c.stderr.String() != "" {
+			t.Errorf("%q: exit code %d, stderr: %s", flags, code, c.stderr)
+		}
+	}
+}
+
 // One that neither answers nor refuses does not keep the others from being shown.
 func TestGetWatchDoesNotWaitForASilentNode(t *testing.T) {
 	first := exporterAt(t, "127.0.0.1:0", named("node1", "default-nginx=1"))

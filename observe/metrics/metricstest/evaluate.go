@@ -38,10 +38,12 @@ func Promtool(t testing.TB, args ...string) error {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tool = filepath.Join(cache, "staticpod-exporter", "bin", "promtool")
-		if _, err := os.Stat(tool); err != nil {
-			t.Fatalf("no promtool in $PROMTOOL, on the PATH or at %s: make test builds it", tool)
+		built := filepath.Join(cache, "staticpod-exporter", "bin", "promtool-*")
+		found, err := filepath.Glob(built)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no promtool in $PROMTOOL, on the PATH or at %s: make test builds it", built)
 		}
+		tool = slices.Max(found)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
