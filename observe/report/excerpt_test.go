@@ -21,6 +21,7 @@ func TestExcerpt(t *testing.T) {
 		{name: "behind wide characters", line: "{アプリ: x, b: y}", column: 10, text: "{アプリ: x, b: y}", marks: "             ^"[1:]},
 		{name: "a wide character", line: "ポッド: x", column: 1, text: "ポッド: x", marks: "^~~~~~"},
 		{name: "behind tabs", line: "\ta:\tb", column: 5, text: "        a:      b", marks: "                ^"},
+		{name: "behind a tab within", line: "abcde\tf", column: 7, text: "abcde   f", marks: "        ^"},
 		{name: "combining characters", line: "cafe\u0301: x", column: 8, text: "cafe\u0301: x", marks: "      ^"},
 		{name: "behind the end", line: "a:", column: 3, text: "a:", marks: "  ^"},
 		{name: "far behind the end", line: "a:", column: 30, text: "a:", marks: "  ^"},
