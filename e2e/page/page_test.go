@@ -280,6 +280,17 @@ func lost(t *testing.T, s *stage) {
 	tab.live()
 	tab.until(`document.querySelectorAll("#rows tr").length === 5`)
 	is(tab, `window.same`, true)
+
+	// One that hangs ends no connection.
+	if err := s.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	tab.until(`document.documentElement.dataset.live === "lost"`)
+	if err := s.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	tab.live()
+	is(tab, `window.same`, true)
 	tab.forgive() // connections that were refused
 }
 

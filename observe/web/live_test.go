@@ -72,7 +72,10 @@ func keys(parts map[string]string) string {
 func TestLivePage(t *testing.T) {
 	a, b := verdict("a/a", status.True), verdict("b/b", status.True)
 	f := newFeed(verdicts(a, b))
-	server := start(t, options(f))
+	h := newHandler(options(f))
+	h.pulse = time.Hour // the time is told after each change, not by and by
+	server := httptest.NewServer(h.routes())
+	t.Cleanup(server.Close)
 	w := open(t, server.URL+"/?watch=true")
 	parts, order := w.batch()
 	if keys(parts) != "counts inputs node pod:a/a pod:b/b summary" || fmt.Sprint(order) != "[pod:a/a pod:b/b]" {

@@ -52,7 +52,7 @@
     } else if (connected) {
       say("on", "Live", "");
     } else {
-      say("off", "As of", null);
+      say("off", "As of", at ? age(now() - at) + " ago" : null);
     }
   }
 
@@ -192,9 +192,19 @@
     });
   }
 
+  // once reports whether the page has not been loaded anew for that build yet: something between may keep the old one.
+  function once(build) {
+    try {
+      if (sessionStorage.getItem("build") === build) return false;
+      sessionStorage.setItem("build", build);
+      return true;
+    } catch {
+      return false; // a browser that keeps nothing
+    }
+  }
+
   function onNow(tell) {
-    if (tell.build !== root.dataset.build && sessionStorage.getItem("build") !== tell.build) {
-      sessionStorage.setItem("build", tell.build); // once: it may be that something between keeps the old page
+    if (tell.build !== root.dataset.build && once(tell.build)) {
       location.reload();
       return;
     }
