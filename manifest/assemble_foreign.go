@@ -37,7 +37,7 @@ func (a *assembler) addForeign() {
 	a.used[key] = true
 	e.Path, e.Line = r.list.URL, r.faults[0].Line
 	if e.Hash != r.list.Revision {
-		e.Hash, e.Updated, e.Changed, e.Judged = r.list.Revision, a.at, a.at, a.at
+		e.Hash, e.Updated, e.Changed, e.Judged = r.list.Revision, a.at, a.readAt(), a.readAt()
 		e.Revision++
 	}
 	d := definition(e, nil)

@@ -32,7 +32,7 @@ type Definition struct {
 	// Changed is when the content as last read was written, also one that tells no pod's name: the change time of
 	// its file, which a rename moves too, or when it was read where that is not known.
 	Changed time.Time
-	// Judged is when that content was first read.
+	// Judged is when that content was first read and judged.
 	Judged time.Time
 
 	// Hash identifies the content as last read: the full lower-case hex SHA-256 that UID is taken from.
@@ -61,6 +61,8 @@ func (d *Definition) Key() string {
 type Set struct {
 	Node string
 	At   time.Time // when the sources were last read
+	// Unread is set until they were read for the first time: that there are no Definitions says nothing then.
+	Unread bool
 	// Serving is whether the exporter feeds the kubelet (manifest.listen is set).
 	Serving bool
 	// Definitions are sorted by namespace, name, source and path; unparsed files come last, by path.

@@ -21,6 +21,7 @@ const goneFor = time.Second
 // A reading is what one load found. It is the input of plan beside the state.
 type reading struct {
 	at      time.Time
+	read    time.Time // when all of it was read; zero is at
 	node    string
 	serving bool // false in observing mode: nothing is served, what was served before stays remembered
 	files   []readFile
@@ -211,7 +212,8 @@ func (p *planner) change(e *entry, c *Candidate) {
 	if e.Hash == c.Hash && e.Revision > 0 && e.Garbled == "" {
 		return
 	}
-	e.Changed, e.Judged, e.Garbled = p.changedAt(e, c.Path), p.at, ""
+	e.Changed, e.Garbled = p.changedAt(e, c.Path), ""
+	e.Judged = p.readAt()
 	if e.Hash != c.Hash || e.Revision == 0 {
 		e.Hash, e.Updated = c.Hash, p.at
 		e.Revision++
@@ -225,17 +227,24 @@ func (p *planner) garble(e *entry) {
 		return
 	}
 	if sum := hex.EncodeToString(f.sum[:]); e.Garbled != sum {
-		e.Changed, e.Judged, e.Garbled = p.changedAt(e, e.Path), p.at, sum
+		e.Changed, e.Judged, e.Garbled = p.changedAt(e, e.Path), p.readAt(), sum
 	}
 }
 
 // changedAt is when what a file holds of e now was written. A file cannot have been changed before it held what was
 // read of it the time before, nor after it was read.
 func (p *planner) changedAt(e *entry, path string) time.Time {
-	if f := p.files[path]; f != nil && f.changed.After(e.Changed) && f.changed.Before(p.at) {
+	if f := p.files[path]; f != nil && f.changed.After(e.Changed) && f.changed.Before(p.readAt()) {
 		return f.changed
 	}
-	return p.at
+	return p.readAt()
+}
+
+func (r *reading) readAt() time.Time {
+	if r.read.IsZero() {
+		return r.at
+	}
+	return r.read
 }
 
 // entry returns the entry of key, made when it is new.

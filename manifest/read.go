@@ -74,6 +74,7 @@ func (s *Store) read(sources Sources, at time.Time, deliberate bool) (r reading,
 		problems = append(problems, feed.problems()...)
 	}
 	s.validator.Sweep()
+	r.read = s.now()
 	return r, slices.Sorted(maps.Keys(watch)), problems
 }
 

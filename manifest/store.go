@@ -112,7 +112,7 @@ func Open(o Options) (*Store, error) {
 		s.log.Warn("the node was renamed: the UID of every static pod changes, so all of them restart", "before", s.state.Node, "now", node)
 	}
 	s.validator = NewValidator(Rules{Node: node})
-	s.set = &Set{Node: node, At: s.now(), Serving: o.Serving, Rejections: map[string]uint64{"validation": 0, "kubelet": 0}, LastReload: true}
+	s.set = &Set{Node: node, At: s.now(), Unread: true, Serving: o.Serving, Rejections: map[string]uint64{"validation": 0, "kubelet": 0}, LastReload: true}
 	s.withheld = "the definitions have not been read yet"
 	if o.Serving && s.state.Served != "" && s.state.Node == node {
 		restored := &planner{state: s.state}
@@ -292,7 +292,7 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.set
-	next.At, next.Definitions, next.Document = at, p.definitions, document
+	next.At, next.Unread, next.Definitions, next.Document = at, false, p.definitions, document
 	next.Directory, next.List = r.directoryState(), nil
 	if r.foreign != nil {
 		next.List = r.foreign.list

@@ -91,7 +91,12 @@ func (c *course) define() bool {
 		}
 		return true
 	}
-	judged := plain(d.Judged)
+	judged, p := plain(d.Judged), c.podOfRollout(c.now)
+	ours := d.Source == manifest.SourceHTTP && c.r.world.serving
+	quicker := !ours && p != nil && p.seen.Before(judged) // the kubelet does not wait for us
+	if quicker {
+		judged = p.seen
+	}
 	c.pass(Step{Name: StepChanged, Start: c.now.Started, End: judged})
 	if !d.Valid {
 		if p, ok := refusing(d); ok {
@@ -101,7 +106,6 @@ func (c *course) define() bool {
 		}
 		return false
 	}
-	ours := d.Source == manifest.SourceHTTP && c.r.world.serving
 	if ours && !d.Served {
 		c.open(StepValidated, "", c.at)
 		return false
@@ -110,10 +114,14 @@ func (c *course) define() bool {
 	if doc := c.r.o.Manifest.Document; ours && doc != nil && hasUID(doc.UIDs, string(d.UID)) {
 		valid = latest(valid, plain(doc.At))
 	}
-	c.pass(Step{Name: StepValidated, Start: c.at, End: valid})
+	if !quicker {
+		c.pass(Step{Name: StepValidated, Start: c.at, End: valid})
+	}
 	switch {
 	case !ours:
 		c.at = c.now.Started // the kubelet reads it whatever we make of it
+	case p != nil && p.seen.After(c.now.Started) && c.fetched.After(p.seen.Add(fetchSlack)):
+		c.done(StepFetched, "") // nobody saw the fetch that the kubelet has it from
 	case c.fetched.IsZero():
 		c.open(StepFetched, "", c.at)
 		c.expire()

@@ -35,7 +35,7 @@ func (f *findings) judgeUnseen() {
 func (r *round) sees(source manifest.Source) bool {
 	set := r.o.Manifest
 	switch {
-	case set == nil:
+	case set == nil || set.Unread:
 		return false
 	case source == manifest.SourceFile:
 		return set.Directory.State == manifest.DirectoryRead

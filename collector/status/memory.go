@@ -42,8 +42,8 @@ type memory struct {
 	// definitions are what was made of those of the last Set.
 	definitions map[*manifest.Definition]defined
 
-	// What has to be written changed when changes did, and at once when refusals did.
-	changes, refusals uint64
+	// What has to be written changed when changes did, soon when laps did, and at once when refusals did.
+	changes, laps, refusals uint64
 }
 
 // defined is the wire form of a definition, and the names of its status and pod.

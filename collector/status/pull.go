@@ -92,9 +92,11 @@ func (f *findings) clockPulls(since time.Time, now bool) {
 	}
 }
 
-// begin remembers that the kubelet began to pull the image of a container.
+// begin remembers that the kubelet began to pull the image of a container. It tries again until it has it.
 func (w *podWords) begin(container string, at time.Time) {
-	w.keep(pull{Container: container, Begun: at})
+	if begun, ended := w.pullOf(container); begun.IsZero() || !ended.IsZero() {
+		w.keep(pull{Container: container, Begun: at})
+	}
 }
 
 // pulled remembers that the image of a container is there, and whether it was there already.

@@ -79,6 +79,9 @@ func (f *findings) rollDefinition(d *manifest.Definition) {
 func (f *findings) rollPod() {
 	source, heard := f.origin()
 	ro := f.spec.Rollout
+	if set := f.r.o.Manifest; set != nil && set.Unread {
+		return // its definition may yet be read
+	}
 	if sees := f.r.sees(source); sees || source == "" {
 		if sees && ro != nil && ro.Ended.IsZero() && ro.Version > 0 {
 			f.spec.Rollout = ro.ended(OutcomeRemoved, plain(f.r.o.Manifest.At))
@@ -150,8 +153,10 @@ func (r *round) retire(e EndedRollout) {
 // retireGone ends the rollouts of what no input tells of any more.
 func (r *round) retireGone() {
 	at := r.now
-	if r.o.Manifest != nil {
-		at = plain(r.o.Manifest.At)
+	if set := r.o.Manifest; set != nil && set.Unread {
+		return
+	} else if set != nil {
+		at = plain(set.At)
 	}
 	for _, s := range r.prev.Statuses {
 		ro := s.Spec.Rollout
@@ -190,6 +195,7 @@ func (r *round) lap(before, now *Rollout) {
 		}
 		r.laps = append(r.laps, Lap{now, s.Name, now.StepSpanID(s), s.End.Sub(s.Start)})
 	}
+	r.next.laps++
 	if now.Outcome == OutcomeReady {
 		r.laps = append(r.laps, Lap{now, "", now.SpanID(), now.Ended.Sub(now.Started)})
 	}

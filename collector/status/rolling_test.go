@@ -349,11 +349,10 @@ func TestRolloutEnds(t *testing.T) {
 		s.now = s.now.Add(-150 * ms)
 		s.goOn(d)
 		s.then(time.Second).rolls(web, `goes on …
-			changed 0s 200ms
+			changed 0s 60ms
 			accepted 0s 60ms
 			sandbox 60ms 150ms
 			pull/c 150ms 250ms
-			validated 200ms 200ms
 			container/c 250ms 260ms
 			ready 260ms …`)
 	})
@@ -483,7 +482,7 @@ func TestRolloutEnds(t *testing.T) {
 			fetched 40ms 40ms
 			accepted 40ms 40ms
 			sandbox 40ms 40ms
-			pull/c 540ms 940ms
+			pull/c 50ms 940ms
 			container/c 970ms 970ms
 			container/there 980ms …`)
 	})
@@ -493,14 +492,49 @@ func TestRolloutEnds(t *testing.T) {
 		d.Changed = noon.Add(-sightAge - time.Second)
 		tell(t, s).rolls(web, "none")
 	})
-	t.Run("while nobody looked", func(t *testing.T) {
+	t.Run("a start that has read no definition yet", func(t *testing.T) {
 		s := tell(t, running())
 		s.polls = false
 		s.after(time.Second)
+		s.goOn(s.edit("web"))
+		before := find(t, s.last, web).Spec.Rollout
+		path, o := s.keep(), s.look()
+		o.Manifest.Definitions, o.Manifest.Unread = nil, true
+		tracker := NewTracker(Limits{})
+		if err := tracker.Restore(path); err != nil {
+			t.Fatal(err)
+		}
+		tracker.Observe(o)
+		s.last = tracker.Observe(s.look())
+		if ro := find(t, s.last, web).Spec.Rollout; written(ro) != written(before) || ro.TraceID != before.TraceID {
+			t.Errorf("%s\n\nwas\n%s", written(ro), written(before))
+		}
+		if fresh := NewTracker(Limits{}).Observe(o); find(t, fresh, web).Spec.Rollout != nil {
+			t.Error("a rollout begins for which a definition may yet be read")
+		}
+	})
+	t.Run("while nobody looked", func(t *testing.T) {
+		s := tell(t, observing())
+		s.after(time.Second)
 		path, d := s.keep(), s.edit("web")
-		d.Judged, d.Updated = s.now.Add(time.Hour), s.now.Add(time.Hour)
-		s.goOn(d)
+		d.Judged, d.Updated = s.now.Add(time.Hour-40*ms), s.now.Add(time.Hour-40*ms)
+		// Nothing of it is seen while it is done.
+		s.after(50 * ms)
+		s.given(d)
+		s.after(50 * ms)
+		s.sandboxed()
+		s.made("c")
+		s.started("c")
+		ready(s.pod("web"), corev1.ConditionTrue, s.now.Add(2*time.Second).Truncate(time.Second))
+		s.after(time.Hour)
 		s.restore(path)
+		s.rolls(web, `ready 2.04s
+			changed 0s 90ms
+			accepted 0s 90ms
+			sandbox 90ms 140ms
+			pull/c 140ms 140ms
+			container/c 140ms 140ms
+			ready 140ms 2.04s`)
 	})
 }
 

@@ -22,8 +22,9 @@ import (
 const (
 	// stateVersion is that of the state file; one that is newer cannot be read.
 	stateVersion = 1
-	// saveInterval is the least time between two saves, but for refusals: the kubelet says those once.
-	saveInterval = 5 * time.Second
+	// saveInterval is the least time between two saves, but for refusals, which the kubelet says once, and for what of
+	// a rollout was done, of which the evidence may soon be gone.
+	saveInterval, lapInterval = 5 * time.Second, 500 * time.Millisecond
 )
 
 // state is the state file: onsets, versions and latches, which no input would tell again.
@@ -44,9 +45,9 @@ type state struct {
 }
 
 // saveMark is how far the memory of a Snapshot had changed when it was saved.
-type saveMark struct{ changes, refusals uint64 }
+type saveMark struct{ changes, laps, refusals uint64 }
 
-func (m *memory) mark() saveMark { return saveMark{m.changes, m.refusals} }
+func (m *memory) mark() saveMark { return saveMark{m.changes, m.laps, m.refusals} }
 
 // Restore reads what a former process saved at path, so that problems keep their onset, statuses their
 // version and refusals their latch. It comes before the first Observe. No file is no error; with an error the
@@ -98,18 +99,23 @@ func (t *Tracker) Save(path string) error {
 	return nil
 }
 
-// unsaved reports whether there is something to save, and whether it is a refusal not tried yet.
-func (t *Tracker) unsaved() (dirty, urgent bool) {
+// unsaved reports whether there is something to save, and how long after the save before.
+func (t *Tracker) unsaved() (dirty bool, interval time.Duration) {
 	t.saving.Lock()
 	defer t.saving.Unlock()
 	s := t.Latest()
-	if s == nil {
-		return false, false
+	switch {
+	case s == nil:
+		return false, 0
+	case s.memory.refusals != t.tried.refusals:
+		return true, 0
+	case s.memory.laps != t.tried.laps:
+		return true, lapInterval
 	}
-	return s.memory.mark() != t.saved, s.memory.refusals != t.tried.refusals
+	return s.memory.mark() != t.saved, saveInterval
 }
 
-// Persist saves to path whatever changes, refusals at once and the rest every few seconds at most, until ctx
+// Persist saves to path whatever changes, refusals at once, rollouts soon, and the rest every few seconds at most, until ctx
 // ends, and then once more. It logs when saving begins to fail and when it succeeds again.
 func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) error {
 	var last time.Time
@@ -117,9 +123,9 @@ func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) er
 	for {
 		changed := t.Changed()
 		var due <-chan time.Time
-		dirty, urgent := t.unsaved()
-		rest := saveInterval - time.Since(last)
-		if urgent || dirty && rest <= 0 {
+		dirty, interval := t.unsaved()
+		rest := interval - time.Since(last)
+		if dirty && rest <= 0 {
 			err := t.Save(path)
 			last, rest, dirty = time.Now(), saveInterval, err != nil
 			if failed := err != nil; failed != failing {

@@ -57,6 +57,13 @@ func (r *round) uidOf(e kubeletlog.Event) string {
 			uid = p.uid
 		}
 	}
+	if set := r.o.Manifest; uid == "" && set != nil { // the log may tell of a pod before the kubelet does
+		for _, d := range set.Definitions {
+			if d.Served && joinNode(d.Name, r.world.node) == e.Pod && (d.Namespace == e.Namespace || e.Namespace == "") {
+				uid = string(d.UID)
+			}
+		}
+	}
 	return uid
 }
 
