@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -48,6 +49,7 @@ type Status struct {
 		Conditions             []Condition
 		Problems               []Problem
 		Containers             []Container
+		Rollout                *Rollout
 		Observed               struct{ Manifest, Kubelet, Runtime, Log time.Time }
 	}
 }
@@ -76,6 +78,34 @@ type Container struct {
 		Reason string
 		At     time.Time
 	}
+}
+
+// A Rollout is the last one of a pod.
+type Rollout struct {
+	TraceID, Previous, UID, Revision, Outcome string
+	Version                                   uint64
+	Started, Ended                            time.Time
+	Steps                                     []Step
+}
+
+// A Step of a rollout. End is zero while it goes on.
+type Step struct {
+	Name, Container, Reason, Message, Path, Field string
+	Line                                          int
+	Start, End                                    time.Time
+}
+
+// Step returns the step with that name, of a container where it is of one; nil when there is none. A nil Rollout has none.
+func (r *Rollout) Step(name, container string) *Step {
+	if r == nil {
+		return nil
+	}
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Name == name && s.Container == container {
+			return s
+		}
+	}
+	return nil
 }
 
 // Condition returns the status of a condition: True, False, Unknown, or "" when the condition is absent.
@@ -139,6 +169,17 @@ func (e *Exporter) Metrics(ctx context.Context) (Metrics, error) {
 		return nil, fmt.Errorf("exporter: /metrics: %w", err)
 	}
 	return families, nil
+}
+
+// OpenMetrics scrapes the exporter in the format that has exemplars.
+func (e *Exporter) OpenMetrics(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL()+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
+	body, err := e.do(req)
+	return string(body), err
 }
 
 // Value returns the value of the one series of a family that has all those labels, given as name, value, name,
