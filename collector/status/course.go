@@ -25,6 +25,7 @@ type course struct {
 	*findings
 	old, now  *Rollout
 	at        time.Time      // the end of the step before
+	final     bool           // the rollout ends now, and nothing is waited for
 	sandboxes []*cri.Sandbox // of the pod, made since the rollout began, oldest first
 }
 
@@ -62,6 +63,7 @@ func (c *course) run() {
 		return
 	}
 	ready, at, how := c.arrived(p)
+	c.final = ready
 	started := c.surround(p) && c.start(p)
 	switch {
 	case ready:
@@ -186,8 +188,8 @@ func (c *course) accept(p *podFacts) bool {
 		return false
 	case p != nil:
 		c.pass(Step{Name: StepAccepted, Start: c.at, End: earliest(p.seen, made)})
-	case !made.IsZero() || c.running():
-	default:
+	case (!made.IsZero() || c.running()) && (!c.r.world.kubelet.configured || c.r.world.kubelet.down()):
+	default: // also where the runtime is ahead of the kubelet, which is about to say when it took the pod
 		if f := c.file; f != nil && c.refused(f) {
 			problem, _ := c.findings.found(manifest.ManifestRejected)
 			c.reject(problem, f.First)
@@ -327,8 +329,10 @@ func (c *course) coarse(s Step) {
 func (c *course) open(name StepName, container string, start time.Time) {
 	s := Step{Name: name, Container: container, Start: latest(start, c.now.Started)}
 	if was := c.old.step(name, container); was != nil {
-		s = *was
-		s.Start = sooner(s.Start, latest(start, c.now.Started))
+		first := s.Start
+		if s = *was; name != StepContainer { // whose first attempt may be gone
+			s.Start = first
+		}
 	}
 	if c.full(s) {
 		return

@@ -33,8 +33,8 @@ func (c *course) start(p *podFacts) bool {
 	}
 	started, every := []time.Time{base}, true
 	for i := range all {
-		if all[i].kind != KindApp {
-			continue
+		if all[i].kind != KindApp || !every && c.untouched(&all[i]) {
+			continue // the kubelet is at another one
 		}
 		at, ok := c.begun(&all[i], started)
 		if every = every && ok; ok {
@@ -42,6 +42,16 @@ func (c *course) start(p *podFacts) bool {
 		}
 	}
 	return every
+}
+
+// untouched reports whether nothing is known of a container but that it is to be.
+func (c *course) untouched(k *containerFacts) bool {
+	begun, _ := c.words.pullOf(k.name)
+	if !begun.IsZero() || len(c.attemptsAt(k)) > 0 || c.now.step(StepContainer, k.name) != nil {
+		return false
+	}
+	_, hindered := c.obstacleOf(Step{Name: StepPull, Container: k.name})
+	return !hindered
 }
 
 // expected are the containers of the pod, in its order.
@@ -68,7 +78,11 @@ func (c *course) expected(p *podFacts) []containerFacts {
 // has started, or has ended well if it is an init container.
 func (c *course) begun(k *containerFacts, after []time.Time) (at time.Time, ok bool) {
 	if c.done(StepContainer, k.name) {
-		return c.at, true
+		at = c.at
+		if was := c.old.step(StepPull, k.name); was != nil && was.End.IsZero() {
+			c.pull(k, was.Start, c.now.step(StepContainer, k.name).Start)
+		}
+		return at, true
 	}
 	attempts := c.attemptsAt(k)
 	if len(attempts) == 0 {
@@ -114,7 +128,7 @@ func (c *course) pull(k *containerFacts, base, made time.Time) {
 		c.pass(Step{Name: StepPull, Container: k.name, Start: begun, End: ended})
 		return
 	}
-	if made.IsZero() {
+	if made.IsZero() || !c.final && !c.reached(made.Add(second)) { // the log may be read later than the runtime's event
 		c.open(StepPull, k.name, latest(base, begun))
 	} else {
 		c.pass(Step{Name: StepPull, Container: k.name, Start: base, End: made})

@@ -432,6 +432,7 @@ func TestRolloutEnds(t *testing.T) {
 		d := s.define("web", manifest.SourceFile)
 		s.definitions = nil
 		s.goOn(d)
+		s.then(time.Second)
 		ro := s.rolls(web, `goes on …
 			accepted 0s 0s
 			sandbox 0s 90ms

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,12 +169,17 @@ func (st *stage) trace(ro *exporter.Rollout) trace {
 		}
 		return nil
 	})
+	place := func(s otlp.Span) int {
+		return slices.IndexFunc(ro.Steps, func(step exporter.Step) bool { return spanName(step) == s.Name() })
+	}
 	slices.SortStableFunc(t.steps, func(a, b otlp.Span) int {
-		return int(a.StartTimestamp()) - int(b.StartTimestamp())
+		return cmp.Or(cmp.Compare(a.StartTimestamp(), b.StartTimestamp()), place(a)-place(b))
 	})
 	st.must(st.receiver.Refused())
 	return t
 }
+
+func spanName(s exporter.Step) string { return strings.TrimSpace(s.Name + " " + s.Container) }
 
 func marshalled(s otlp.Span) string {
 	one := ptrace.NewTraces()
@@ -189,7 +195,7 @@ func marshalled(s otlp.Span) string {
 func (st *stage) nested(t trace, ro *exporter.Rollout) {
 	st.Helper()
 	for i, s := range t.steps {
-		name := strings.TrimSpace(ro.Steps[i].Name + " " + ro.Steps[i].Container)
+		name := spanName(ro.Steps[i])
 		if s.Name() != name || !s.StartTimestamp().AsTime().Equal(ro.Steps[i].Start) {
 			st.Errorf("step %d is %s at %s, in the status %s at %s", i, s.Name(), s.StartTimestamp(), name, ro.Steps[i].Start)
 		}

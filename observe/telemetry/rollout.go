@@ -20,12 +20,16 @@ import (
 // rolled out before anybody asked for traces.
 const rolloutAge = time.Hour
 
+// retryInterval is how long after a failure the same is told again.
+const retryInterval = time.Minute
+
 // Rollouts makes a trace of each rollout: a span for each step when it is done, and the span of the whole at its end.
 //
 // IDs and times are those of the rollout, so that what is told again is the same to the byte. What is to be told is
-// written to a ledger first, and what was told is remembered there: a restart neither loses a span nor changes it.
+// written to a ledger first, and what has arrived is remembered there: a restart neither loses a span nor changes it.
 type Rollouts struct {
 	tracer trace.Tracer // nil when no traces are exported
+	flush  func(context.Context) error
 	path   string
 	log    *slog.Logger
 	wake   chan struct{}
@@ -33,6 +37,7 @@ type Rollouts struct {
 	mu     sync.Mutex // guards what follows
 	ledger ledger
 	known  map[string]*status.Rollout // as last looked at, by trace ID
+	now    time.Time                  // of the last look
 }
 
 // NewRollouts returns a Rollouts that keeps its ledger in a file. When no traces are exported it does nothing.
@@ -40,11 +45,11 @@ func (t *Telemetry) NewRollouts(path string) *Rollouts {
 	if t.traces == nil {
 		return &Rollouts{}
 	}
-	return newRollouts(t.rollouts, path, t.log)
+	return newRollouts(t.rollouts, t.flushRollouts, path, t.log)
 }
 
-func newRollouts(tracer trace.Tracer, path string, log *slog.Logger) *Rollouts {
-	r := &Rollouts{tracer: tracer, path: path, log: log, wake: make(chan struct{}, 1), known: map[string]*status.Rollout{}}
+func newRollouts(tracer trace.Tracer, flush func(context.Context) error, path string, log *slog.Logger) *Rollouts {
+	r := &Rollouts{tracer: tracer, flush: flush, path: path, log: log, wake: make(chan struct{}, 1), known: map[string]*status.Rollout{}}
 	var err error
 	if r.ledger, err = readLedger(path); err != nil {
 		log.Warn("traces of rollouts may be told twice", "err", err)
@@ -84,12 +89,9 @@ func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
 	if changed || len(known) != len(r.known) {
 		r.ledger.forget(live)
 	}
-	r.known = known
+	r.known, r.now = known, s.At
 	if news {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
+		r.stir()
 	}
 }
 
@@ -125,52 +127,73 @@ func (r *Rollouts) take(now time.Time, e status.EndedRollout, seen spanRef) (new
 	return news
 }
 
-// Run tells what Observe takes down, until ctx ends and once more then.
+// Run tells what Observe takes down, until ctx ends and once more then. What does not arrive is told again.
 func (r *Rollouts) Run(ctx context.Context) error {
 	if r.tracer == nil {
 		return nil
 	}
 	var failing error
-	for {
-		var over bool
+	var again <-chan time.Time
+	r.stir() // what a former process left
+	for over := false; !over; {
 		select {
 		case <-ctx.Done():
 			over = true
 		case <-r.wake:
+		case <-again:
 		}
-		err := r.tell()
+		arrived, err := r.tell(ctx)
+		if again = nil; !arrived {
+			again = time.After(retryInterval)
+		}
 		switch {
 		case err != nil && failing == nil:
 			r.log.Error("the traces of rollouts cannot be remembered", "err", err)
 		case err == nil && failing != nil:
 			r.log.Info("the traces of rollouts are remembered again")
 		}
-		if failing = err; over {
-			return nil
-		}
+		failing = err
+	}
+	return nil
+}
+
+// stir has Run look at what waits.
+func (r *Rollouts) stir() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
 	}
 }
 
-// tell writes the ledger, tells what waits in it, and writes that down. What cannot be written is told all the same.
-func (r *Rollouts) tell() error {
+// tell writes the ledger, tells what waits in it, and takes down what arrived. What cannot be written is told all the
+// same; what nobody takes is given up when it is old.
+func (r *Rollouts) tell(ctx context.Context) (arrived bool, err error) {
 	r.mu.Lock()
 	waiting := r.ledger.pending()
 	data := r.ledger.marshal()
 	r.mu.Unlock()
 	if len(waiting) == 0 {
-		return nil
+		return true, nil
 	}
-	before := saveLedger(r.path, data)
+	err = saveLedger(r.path, data)
 	for _, w := range waiting {
 		w.Part.span(r.tracer, w.ID)
 	}
+	if ctx.Err() != nil { // at the end it has a moment more
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	arrived = r.flush(ctx) == nil
 	r.mu.Lock()
 	for _, w := range waiting {
-		r.ledger.trace(w.Part.Rollout.TraceID).tell(w.ID)
+		if arrived || r.now.Sub(w.Part.end()) > rolloutAge {
+			r.ledger.trace(w.Part.Rollout.TraceID).tell(w.ID)
+		}
 	}
 	data = r.ledger.marshal()
 	r.mu.Unlock()
-	return errors.Join(before, saveLedger(r.path, data))
+	return arrived, errors.Join(err, saveLedger(r.path, data))
 }
 
 // span starts and ends the span of a part of a rollout.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -29,13 +30,21 @@ type teller struct {
 	*Rollouts
 	exporter *tracetest.InMemoryExporter
 	log      bytes.Buffer
+	down     bool // nothing arrives
 }
 
 func newTeller(t *testing.T, path string) *teller {
 	t.Helper()
 	r := &teller{exporter: tracetest.NewInMemoryExporter()}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(ids{}), sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(r.exporter))
-	r.Rollouts = newRollouts(provider.Tracer(scope+"/rollout"), path, slog.New(slog.NewTextHandler(&r.log, nil)))
+	flush := func(context.Context) error {
+		if r.down {
+			r.exporter.Reset()
+			return errors.New("nobody is there")
+		}
+		return nil
+	}
+	r.Rollouts = newRollouts(provider.Tracer(scope+"/rollout"), flush, path, slog.New(slog.NewTextHandler(&r.log, nil)))
 	return r
 }
 
@@ -279,6 +288,33 @@ func TestLedgerIsBounded(t *testing.T) {
 	r.sees(t, snapshot(nil))
 	if len(r.ledger.Traces) != 0 {
 		t.Errorf("%d traces are remembered that no pod has", len(r.ledger.Traces))
+	}
+}
+
+// What does not arrive is told again, for as long as anybody may want it.
+func TestRolloutThatDoesNotArrive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rollouts.json")
+	r := newTeller(t, path)
+	r.down = true
+	ro := over(rolling(stage(status.StepChanged, "", 0, 1)), status.OutcomeReady, 1)
+	r.sees(t, snapshot(ro))
+	r = newTeller(t, path)
+	r.down = true
+	r.sees(t, snapshot(ro))
+	r.down = false
+	if have := r.sees(t, snapshot(ro)); !slices.Equal(have, []string{"changed", "rollout"}) {
+		t.Errorf("told: %q", have)
+	}
+
+	path = filepath.Join(t.TempDir(), "rollouts.json")
+	r = newTeller(t, path)
+	r.down = true
+	r.sees(t, snapshot(ro))
+	late := snapshot(ro)
+	late.At = ro.Ended.Add(rolloutAge + time.Second)
+	r.sees(t, late)
+	if len(r.ledger.pending()) > 0 {
+		t.Error("it is told for ever")
 	}
 }
 

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -68,6 +69,25 @@ func (s *signal) done(n int, err error) {
 		}
 		s.failing, s.full, s.lost = false, false, 0
 		s.log.Info("telemetry is exported again", attributes...)
+	}
+}
+
+// flush returns a flush that says what the SDK's does not: that something did not arrive of what the queue was about to
+// export by itself.
+func (s *signal) flush(queue func(context.Context) error) func(context.Context) error {
+	missing := func() uint64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.failed + s.dropped
+	}
+	last := missing()
+	return func(ctx context.Context) error {
+		err := queue(ctx)
+		before := last
+		if last = missing(); err == nil && last > before {
+			err = fmt.Errorf("%d did not arrive", last-before)
+		}
+		return err
 	}
 }
 

@@ -54,9 +54,11 @@ type Telemetry struct {
 	traces   *sdktrace.TracerProvider // nil when they are not exported, as are the others
 	versions versions
 	rollouts trace.Tracer
-	records  *sdklog.LoggerProvider
-	problems log.Logger
-	metrics  *sdkmetric.MeterProvider
+	// flushRollouts exports what waits, and says whether all of it arrived.
+	flushRollouts func(context.Context) error
+	records       *sdklog.LoggerProvider
+	problems      log.Logger
+	metrics       *sdkmetric.MeterProvider
 }
 
 // New makes what o.Settings ask for. An error is a mistake in the environment.
@@ -108,11 +110,12 @@ func (t *Telemetry) exportTraces(ctx context.Context) error {
 		sdktrace.WithSampler(newSampler(s.ratio, s.dropped)),
 		sdktrace.WithSpanProcessor(newTail(queue)))
 	// Rollouts share the queue, and nothing else: they are few, and each is wanted.
-	t.rollouts = sdktrace.NewTracerProvider(
+	rollouts := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(t.resource),
 		sdktrace.WithSampler(sdktrace.AlwaysSample()),
 		sdktrace.WithIDGenerator(ids{}),
-		sdktrace.WithSpanProcessor(queue)).Tracer(scope + "/rollout")
+		sdktrace.WithSpanProcessor(queue))
+	t.rollouts, t.flushRollouts = rollouts.Tracer(scope+"/rollout"), account.flush(rollouts.ForceFlush)
 	return nil
 }
 
