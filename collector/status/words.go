@@ -85,6 +85,8 @@ func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
 	change(&w)
 	if old := r.next.words[uid]; old != nil && old.equal(&w) {
 		return // it was read before
+	} else if old == nil && len(w.Pulls) > 0 || old != nil && !slices.Equal(old.Pulls, w.Pulls) {
+		r.next.laps++
 	}
 	r.ownWords()
 	r.next.words[uid] = &w

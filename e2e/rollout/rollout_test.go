@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
 )
 
@@ -58,6 +61,14 @@ func (st *stage) manyContainers() *exporter.Rollout {
 			return fmt.Errorf("it is not at the image of b: %+v", ro.Steps)
 		}
 		return nil
+	})
+	// What it knows for half a second survives that: that the pull of b was begun, here.
+	await.Nil(st, "the state of the exporter", func(context.Context) error {
+		state, err := os.ReadFile(filepath.Join(st.state, "status.json"))
+		if err == nil && !strings.Contains(string(state), `{"container":"b","begun":`) {
+			err = errors.New("it does not tell of the pull yet")
+		}
+		return err
 	})
 	st.Kill()
 	st.node.Kubelet.Stop(st.Context())
@@ -198,6 +209,9 @@ func (st *stage) fedByFile() {
 	box := st.sandbox(ro.UID)
 	st.boundary(t, "changed", "start", written)
 	st.boundary(t, "accepted", "start", written)
+	for _, s := range t.steps {
+		st.seenBy(s)
+	}
 	st.boundary(t, "accepted", "end", st.seen(box))
 	st.boundary(t, "sandbox", "end", time.Unix(0, box.CreatedAt))
 }

@@ -34,13 +34,14 @@ type stage struct {
 	registry *registry.Registry
 	receiver *otlp.Receiver
 	files    string // the directory of definitions
+	state    string // the state directory
 }
 
 // open starts all of it. The kubelet logs its events: when it pulls is nowhere else to be had.
 func open(t *testing.T) *stage {
 	t.Helper()
 	dir := t.TempDir()
-	st := &stage{T: t, files: filepath.Join(dir, "pods.d")}
+	st := &stage{T: t, files: filepath.Join(dir, "pods.d"), state: filepath.Join(dir, "state")}
 	st.must(os.Mkdir(st.files, 0o755))
 	config := filepath.Join(dir, "config.yaml")
 	st.must(os.WriteFile(config, fmt.Appendf(nil, "manifest:\n  files: [%q]\n", st.files+"/*.yaml"), 0o644))
@@ -69,7 +70,7 @@ func open(t *testing.T) *stage {
 	st.must(err)
 	t.Cleanup(st.receiver.Close)
 	st.Exporter, err = exporter.New(exporter.Options{
-		Binary: binary, Manifest: address, StateDirectory: filepath.Join(dir, "state"), ConfigFile: config, Flags: exporter.NodeFlags(st.node), Log: t.Output(),
+		Binary: binary, Manifest: address, StateDirectory: st.state, ConfigFile: config, Flags: exporter.NodeFlags(st.node), Log: t.Output(),
 		Env: append(st.receiver.Environment(otlp.GRPC), "OTEL_TRACES_EXPORTER=otlp", "OTEL_BSP_SCHEDULE_DELAY=100"),
 	})
 	st.must(err)
@@ -209,6 +210,24 @@ func (st *stage) nested(t trace, ro *exporter.Rollout) {
 	if t.root.Name() != "rollout" || !t.root.StartTimestamp().AsTime().Equal(ro.Started) || !t.root.EndTimestamp().AsTime().Equal(ro.Ended) {
 		st.Errorf("the root is %s from %s to %s", t.root.Name(), t.root.StartTimestamp(), t.root.EndTimestamp())
 	}
+}
+
+// seenBy fails unless the collection that saw a step be done was received too.
+func (st *stage) seenBy(s otlp.Span) {
+	st.Helper()
+	if s.Links().Len() != 1 {
+		st.Errorf("%s has %d links", s.Name(), s.Links().Len())
+		return
+	}
+	link := s.Links().At(0)
+	await.Nil(st, "the collection that saw "+s.Name(), func(context.Context) error {
+		for _, other := range st.receiver.Spans() {
+			if other.TraceID() == link.TraceID() && other.SpanID() == link.SpanID() {
+				return nil
+			}
+		}
+		return errors.New("it was not received")
+	})
 }
 
 // step is a span by its name.
