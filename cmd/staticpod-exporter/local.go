@@ -28,7 +28,7 @@ func registerLocalFlags(command *cobra.Command) {
 	registerConfigFlags(command.Flags())
 	shown := []string{"config.file", "cri.endpoint", "node", "kubelet.log"}
 	command.Flags().VisitAll(func(f *pflag.Flag) {
-		f.Hidden = !slices.Contains(shown, f.Name)
+		f.Hidden = isKey(f.Name) && !slices.Contains(shown, f.Name)
 	})
 }
 
