@@ -252,7 +252,11 @@ func (q *logQuery) follow(ctx context.Context, t *target, first containerlog.Att
 				if n.Began.Number > 0 {
 					which = fmt.Sprintf("restart %d", n.Began.Number)
 				}
-				q.note("%s was started, %s", t.attempt(how[n.Began.ID]), which)
+				if _, listed := how[n.Began.ID]; listed {
+					q.note("%s was started, %s", t.attempt(how[n.Began.ID]), which)
+				} else {
+					q.note("%s was started, %s, and is gone", t, which)
+				}
 			case n.Blind != nil:
 				q.note("%v; going on with what is known", advise(n.Blind))
 			case n.Sighted:

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -49,6 +52,9 @@ type Follower struct {
 	current Attempt       // whose log is printed; without an ID when there was none yet
 	log     *Log
 	ended   bool // the current attempt has, and it was told
+	// held are logs that were seen to be made, by path: of an attempt that is removed with its pod before anybody
+	// has listed it there is nothing else.
+	held    map[string]*generation
 	blind   bool
 	watcher *fsnotify.Watcher
 }
@@ -67,10 +73,12 @@ func (f *Follower) Run(ctx context.Context, first Attempt) (err error) {
 	if f.watcher, err = fsnotify.NewWatcher(); err == nil {
 		defer f.watcher.Close()
 	}
+	f.held = map[string]*generation{}
 	defer func() {
 		if f.log != nil {
 			f.log.Close()
 		}
+		f.letGo()
 	}()
 	if first.LogPath != "" {
 		f.enter(first)
@@ -97,11 +105,16 @@ func (f *Follower) Run(ctx context.Context, first Attempt) (err error) {
 func (f *Follower) enter(a Attempt) {
 	if f.log != nil {
 		f.log.Close()
+		if filepath.Dir(a.LogPath) != filepath.Dir(f.log.path) {
+			f.letGo()
+		}
 		if f.watcher != nil {
 			_ = f.watcher.Remove(filepath.Dir(f.log.path)) // which may be gone
 		}
 	}
 	f.current, f.ended, f.log = a, false, Open(a.LogPath)
+	f.log.file = f.held[f.log.path]
+	delete(f.held, f.log.path)
 	if f.watcher != nil {
 		_ = f.watcher.Add(filepath.Dir(f.log.path)) // the period heals it
 	}
@@ -128,7 +141,8 @@ func (f *Follower) look(ctx context.Context) (over bool, err error) {
 	for {
 		at := slices.IndexFunc(attempts, func(a Attempt) bool { return a.ID == f.current.ID })
 		ended := at < 0 || attempts[at].Ended
-		next := slices.IndexFunc(attempts, func(a Attempt) bool { return f.follows(a) })
+		attempts = f.unlisted(attempts)
+		next := slices.IndexFunc(attempts, f.follows)
 		if err := f.more(ended || next >= 0); err != nil {
 			return false, err
 		}
@@ -153,6 +167,48 @@ func (f *Follower) look(ctx context.Context) (over bool, err error) {
 	}
 }
 
+// hold keeps a log of a later attempt that was made beside the current one.
+func (f *Follower) hold(path string) {
+	if f.log == nil || f.held[path] != nil || attemptNumber(path) <= f.current.Number {
+		return
+	}
+	if g, err := openGeneration(path); err == nil {
+		f.held[path] = g
+	}
+}
+
+func (f *Follower) letGo() {
+	for path, g := range f.held {
+		g.Close()
+		delete(f.held, path)
+	}
+}
+
+// attemptNumber is that of the log at path, N.log, or -1.
+func attemptNumber(path string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".log"))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// unlisted adds to attempts those of which only a log is left that was held, and which come next.
+func (f *Follower) unlisted(attempts []Attempt) []Attempt {
+	var gone []Attempt
+	for path := range f.held {
+		listed := slices.ContainsFunc(attempts, func(a Attempt) bool { return a.LogPath == path })
+		if _, err := os.Stat(path); listed || !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		gone = append(gone, Attempt{
+			ID: path, UID: f.current.UID, LogPath: path, Number: attemptNumber(path), Created: f.current.Created.Add(1), Ended: true,
+		})
+	}
+	slices.SortFunc(gone, func(a, b Attempt) int { return a.Number - b.Number })
+	return append(gone, attempts...)
+}
+
 // follows reports whether an attempt comes after the current one and has a log.
 func (f *Follower) follows(a Attempt) bool {
 	return a.ID != f.current.ID && a.LogPath != "" && (f.current.ID == "" || a.Created.After(f.current.Created))
@@ -169,6 +225,7 @@ func (f *Follower) moveOn(next Attempt) error {
 		}
 	}
 	f.enter(next)
+	f.ended = next.ID == next.LogPath // of one that was never listed nothing else is known
 	return f.tell(News{Began: &next, Missed: missed})
 }
 
@@ -207,6 +264,9 @@ func (f *Follower) wait(ctx context.Context) error {
 			return nil
 		case <-failures: // events were lost: the period heals it
 		case e := <-events:
+			if e.Has(fsnotify.Create) {
+				f.hold(e.Name)
+			}
 			if err := errors.Join(f.more(false), f.Printer.Flush()); err != nil {
 				return err
 			}

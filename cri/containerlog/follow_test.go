@@ -207,3 +207,25 @@ func TestFollowWaitsForTheFirst(t *testing.T) {
 	c.print(a, "F one")
 	c.await("one\n", "u0 began, 0 missed")
 }
+
+// An attempt that is removed with its pod, log and all, before anybody could list it.
+func TestFollowHoldsWhatIsRemoved(t *testing.T) {
+	c := newContainer(t)
+	a := c.begin("u", 0)
+	c.print(a, "F one")
+	c.follow(a, false)
+	c.await("one\n")
+	b := a
+	b.LogPath = filepath.Join(filepath.Dir(a.LogPath), "1.log")
+	c.print(b, "F two")
+	c.print(a, "F one more") // once that is seen, so was the new file
+	c.await("one\none more\n")
+	c.end()
+	c.await("one\none more\n", "u0 ended")
+	if err := os.RemoveAll(filepath.Dir(a.LogPath)); err != nil {
+		t.Fatal(err)
+	}
+	d := c.begin("v", 0)
+	c.print(d, "F three")
+	c.await("one\none more\ntwo\nthree\n", "u0 ended", b.LogPath+" began, 0 missed", "v0 began, 0 missed")
+}
