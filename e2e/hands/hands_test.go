@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +16,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
 )
 
 func TestHands(t *testing.T) {
@@ -35,6 +39,7 @@ func TestHands(t *testing.T) {
 	t.Run("a refused pod", func(t *testing.T) { st.in(t).refused() })
 	t.Run("side by side with talosctl", func(t *testing.T) { st.in(t).sideBySide() })
 	t.Run("without a kubelet", func(t *testing.T) { st.in(t).withoutKubelet() })
+	t.Run("a list refused by URL", func(t *testing.T) { st.in(t).refusedByURL() })
 	t.Run("without a runtime", func(t *testing.T) { st.in(t).withoutRuntime() })
 }
 
@@ -182,6 +187,26 @@ func (st *stage) withoutKubelet() {
 	if _, told := st.run(1, "logs", "nobody"); !strings.Contains(told, "there are: ") {
 		st.Error(told)
 	}
+}
+
+// refusedByURL is a pod of a list that the kubelet refuses without saying which one of it is wrong.
+func (st *stage) refusedByURL() {
+	const list = `{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"byurl"},"spec":{"containers":[]}}]}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, list) }))
+	defer server.Close()
+	st.node.Configure(func(o *node.Options) { o.ManifestURL = server.URL })
+	st.must(st.node.Kubelet.Start(st.Context()))
+	files := st.TempDir()
+	st.must(os.WriteFile(filepath.Join(files, "byurl.yaml"), []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: byurl}\nspec: {containers: []}\n"), 0o644))
+	await.Nil(st, "the refusal", func(context.Context) error {
+		cmd := st.command("logs", "byurl", "--manifest.listen=127.0.0.1:959", "--manifest.files="+files+"/*.yaml")
+		out, err := cmd.Output()
+		if err == nil && !strings.Contains(string(out), `Failed to read pods from URL err="invalid pod: [spec.containers: Required value]"`) {
+			err = errors.New(string(out))
+		}
+		return err
+	})
+	st.node.Kubelet.Stop(context.Background())
 }
 
 func (st *stage) withoutRuntime() {

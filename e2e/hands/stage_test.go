@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,8 +89,9 @@ func runs(name string, args ...string) string {
 	return fmt.Sprintf(`{name: %s, image: "staticpod.test/pod:1", args: ["%s"]}`, name, strings.Join(args, `", "`))
 }
 
+// command is one of the program, with the node's flags before those of its own.
 func (st *stage) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(st.binary, append(args, st.flags...)...)
+	cmd := exec.Command(st.binary, slices.Concat(args[:1], st.flags, args[1:])...)
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	return cmd
 }
