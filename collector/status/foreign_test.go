@@ -99,6 +99,62 @@ func TestForeignListWithoutCulprit(t *testing.T) {
 	s.then(time.Second).is(web, "")
 }
 
+// A kubelet whose UIDs we cannot predict has taken back what it had before: nothing that it runs tells so, but it would
+// have refused it aloud.
+func TestForeignListThatIsPassedOver(t *testing.T) {
+	const page = "neither a Pod nor a PodList"
+	for name, c := range map[string]struct {
+		refusal string        // by our validation, of what the kubelet refuses
+		read    time.Duration // when we read that, after the kubelet
+		mended  time.Duration // when we read what it was before, after that
+		ends    bool
+	}{
+		"refused by us too":              {page, 0, time.Second, true},
+		"read by us after the kubelet":   {page, 4 * time.Second, time.Second, true},
+		"refused by the kubelet alone":   {"", 0, 30 * time.Second, true},
+		"which of the two is not known":  {"", 0, time.Second, false},
+		"refused by us for long already": {page, -time.Minute, 90 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fed()
+			s.pods, s.sandboxes = nil, nil
+			other := *s.definition("web")
+			other.UID, other.Pod = uidOf("another kubelet's"), other.Pod.DeepCopy()
+			s.run(&other)
+			st := tell(t, s)
+			before := *st.list
+			st.after(2 * time.Minute)
+			refused := kubeletlog.Event{Kind: kubeletlog.URLRefused, Message: "couldn't parse as single"}
+			if c.read < 0 {
+				st.feed(c.refusal)
+				st.then(-c.read)
+			}
+			st.say(refused)
+			st.then(max(c.read, 0))
+			if c.read >= 0 {
+				st.feed(c.refusal + "other bytes")
+				st.list.Refusal = c.refusal
+			}
+			st.then(c.mended).is(web, manifest.ListRejected)
+			again := before
+			again.At = st.now
+			st.list = &again
+			st.then(9*time.Second).is(web, manifest.ListRejected)
+			want := manifest.Reason("")
+			if !c.ends {
+				want = manifest.ListRejected
+			}
+			st.then(10*time.Second).is(web, want)
+			if !c.ends {
+				return
+			}
+			// What it says once more counts once more.
+			st.say(refused)
+			st.then(time.Second).is(web, manifest.ListRejected)
+		})
+	}
+}
+
 // Our validation may be wrong about another version of the kubelet, whose pods say so.
 func TestForeignListThatTheKubeletTakes(t *testing.T) {
 	s := tell(t, fed())

@@ -105,6 +105,7 @@ type latches struct {
 type fetchMark struct {
 	At       time.Time `json:"at"`
 	Revision string    `json:"revision"`
+	Refused  bool      `json:"refused,omitempty"` // by our own validation
 }
 
 // urlRefusal is a list that the kubelet refused. It is immutable.

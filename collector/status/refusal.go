@@ -34,7 +34,7 @@ func (r *round) fetch() {
 	}
 	l := &r.next.latches
 	if list := r.list(); list != nil && list.Revision != "" {
-		r.mark(fetchMark{plain(list.At), list.Revision})
+		r.mark(fetchMark{plain(list.At), list.Revision, list.Refusal != ""})
 	}
 	if !set.Serving {
 		return
@@ -45,7 +45,7 @@ func (r *round) fetch() {
 			continue
 		}
 		l.last, r.next.fetchedNow = at, true
-		r.mark(fetchMark{at, f.Revision})
+		r.mark(fetchMark{At: at, Revision: f.Revision})
 	}
 	r.fetchedUIDs(set.Document)
 }
@@ -165,8 +165,8 @@ func (r *round) kubeletHas(uids []types.UID) bool {
 }
 
 // foreignListAccepted is for a list that somebody else serves: either it is seen and the kubelet has exactly its
-// pods, or, where that cannot be told, a pod came that was not there when the list was refused. That the kubelet
-// says "Successfully read pods from URL" proves nothing.
+// pods, or, where that cannot be told, a pod came that was not there when the list was refused, or another list was
+// read without a word. That the kubelet says "Successfully read pods from URL" proves nothing.
 func (r *round) foreignListAccepted() bool {
 	if set := r.o.Manifest; set != nil && set.Serving {
 		return false
@@ -179,12 +179,35 @@ func (r *round) foreignListAccepted() bool {
 	if seen && r.world.exact {
 		return false
 	}
+	if seen && list.Refusal == "" && r.passedOver(list) {
+		return true
+	}
 	for _, p := range r.next.pods {
 		if p.source == string(manifest.SourceHTTP) && !slices.Contains(r.next.url.UIDs, p.uid) && p.seen.After(r.next.url.At) {
 			return true
 		}
 	}
 	return false
+}
+
+// passedOver reports whether the kubelet has read this list after the one that it refused, and refused it not: it says so
+// of every body that is another than the one before.
+func (r *round) passedOver(list *manifest.List) bool {
+	url, log := r.next.url, r.o.Input(inputLog)
+	if !r.world.kubelet.up || !log.Up || r.o.LogStats.Lag != 0 {
+		return false
+	}
+	// We read as often as the kubelet does: what it refused was seen here within a period of that. So a body that is newer
+	// is another; and one that we refuse as well is known for what it was.
+	near := r.world.httpCheck + fetchSlack
+	another := plain(list.At).After(url.At.Add(near))
+	for _, m := range r.next.fetches {
+		if m.Refused && m.Revision != list.Revision && m.At.Sub(url.At).Abs() <= near {
+			another = true
+		}
+	}
+	quiet := latest(url.At, plain(list.At), plain(r.o.Input(inputKubelet).Since), plain(log.Since))
+	return another && r.now.Sub(quiet) > 2*r.world.httpCheck+logLag
 }
 
 // kubeletRestarted begins the silence of every refused file anew, because a kubelet that was away says
