@@ -106,7 +106,7 @@ func New(o Options) (*Client, error) {
 			socket: strings.TrimPrefix(socket, unixScheme), timeout: o.Timeout, decoder: newDecoder(),
 			changed: c.changed, tracer: tracer, log: o.Logger,
 		}
-		c.transports = append(c.transports, &transported{name: "pods-api", pods: c.socket.view, alive: c.socket.alive})
+		c.transports = append(c.transports, &transported{name: PodsAPI, pods: c.socket.view, alive: c.socket.alive})
 	}
 	for _, base := range bases {
 		s := newServer(base, o, tracer)

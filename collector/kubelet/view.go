@@ -18,10 +18,13 @@ var (
 	ErrSourcesNotReady = errors.New("kubelet has not seen all its pod sources")
 )
 
+// PodsAPI is the Transport of the kubelet's Pods API, the only one by which it says that it waits for its sources.
+const PodsAPI = "pods-api"
+
 // A View is what the kubelet says of its static pods, at one moment. It is immutable.
 type View struct {
 	At        time.Time
-	Transport string        // pods-api, https or http
+	Transport string        // PodsAPI, https or http
 	Pods      []*corev1.Pod // static pods only (annotation kubernetes.io/config.source is file or http), sorted by namespace and name
 	Version   string        // v1.37.2; "" when it does not say
 	Config    *Config       // nil when /configz cannot be read

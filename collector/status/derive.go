@@ -27,6 +27,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r.fetch()
 	r.hear()
 	r.expire()
+	r.await()
 	r.predict()
 	r.acceptURL()
 	r.indexFiles()

@@ -30,6 +30,7 @@ func (r *round) hear() {
 		case kubeletlog.KubeletStarted:
 			r.kubeletRestarted(e)
 			r.kubeletBegan(at)
+			r.waits(e, at)
 		case kubeletlog.AdmissionDenied:
 			r.word(e, func(w *podWords) {
 				w.Denied = &denial{At: at, Reason: e.Reason, Message: clip(e.Message)}

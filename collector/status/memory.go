@@ -91,6 +91,7 @@ type latches struct {
 	fetches []fetchMark             // each change of the revision that the kubelet fetches, oldest first
 	fetched map[types.UID]time.Time // when the kubelet first fetched a list with this UID
 	last    time.Time               // of the kubelet's fetches
+	waiting time.Time               // when the kubelet started that has yet to take a list; zero when it has, or needs none
 	url     *urlRefusal             // nil when the list is not refused
 	files   map[string]*fileRefusal // by base name
 	words   map[string]*podWords    // by UID

@@ -69,14 +69,20 @@ func (r *round) inputProblems() []manifest.Problem {
 		words := ""
 		if reason == KubeletSourcesNotReady {
 			p.Detail, words = r.missingSource()
+			if !s.SourcesNotReady { // it was concluded from the list that did not come
+				p.Detail = sourceHTTP
+			}
 		}
 		if s.Up { // it answers, but not as it should: since when, it does not say
 			p.Message, p.Since = r.next.codes[reason].Meaning+": "+words, time.Time{}
 		}
 		problems = append(problems, p)
 	}
-	if k := r.o.Input(inputKubelet); k.Configured && (!k.Up || k.SourcesNotReady) {
+	switch k := r.o.Input(inputKubelet); {
+	case k.Configured && (!k.Up || k.SourcesNotReady):
 		add(kubeletProblem(k), k)
+	case r.world.sourcesNotReady:
+		add(KubeletSourcesNotReady, k)
 	}
 	if s := r.o.Input(inputRuntime); s.Configured && !s.Up {
 		add(RuntimeDown, s)

@@ -49,6 +49,7 @@ type scene struct {
 	noKubelet   bool      // it has never answered
 	noRuntime   bool
 	version     string // of the kubelet; "" is v1.37.2
+	transport   string // by which it is asked; "" is the Pods API
 	polls       bool   // the kubelet fetches all the time
 }
 
@@ -340,7 +341,7 @@ func (s *scene) look() *collector.Observation {
 		if at.IsZero() {
 			at = s.now
 		}
-		o.Kubelet = &kubelet.View{At: at, Transport: "pods-api", Pods: slices.Clone(s.pods), Version: cmp.Or(s.version, "v1.37.2"), Config: s.config}
+		o.Kubelet = &kubelet.View{At: at, Transport: cmp.Or(s.transport, kubelet.PodsAPI), Pods: slices.Clone(s.pods), Version: cmp.Or(s.version, "v1.37.2"), Config: s.config}
 	}
 	if !s.noRuntime {
 		o.Runtime = &cri.View{At: s.now, Runtime: "containerd", Version: "2.4.2", Sandboxes: slices.Clone(s.sandboxes)}

@@ -33,6 +33,7 @@ type state struct {
 	Fetches []fetchMark               `json:"fetches,omitempty"`
 	Fetched map[types.UID]time.Time   `json:"fetched,omitempty"`
 	Last    time.Time                 `json:"lastFetch,omitzero"`
+	Waiting time.Time                 `json:"waiting,omitzero"`
 	URL     *urlRefusal               `json:"url,omitempty"`
 	Files   map[string]*fileRefusal   `json:"files,omitempty"`
 	Words   map[string]*podWords      `json:"words,omitempty"`
@@ -73,7 +74,7 @@ func (t *Tracker) Restore(path string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.restored = &Snapshot{memory: memory{limits: t.restored.memory.limits, records: s.Status, latches: latches{
-		fetches: s.Fetches, fetched: s.Fetched, last: s.Last,
+		fetches: s.Fetches, fetched: s.Fetched, last: s.Last, waiting: s.Waiting,
 		url: s.URL, files: s.Files, words: s.Words, missing: s.Missing, mirrors: mirrors{refusals: s.Mirrors}, ending: s.Ending, newest: s.Newest, ended: s.Ended,
 	}}}
 	return nil
@@ -152,7 +153,7 @@ func (t *Tracker) Persist(ctx context.Context, path string, log *slog.Logger) er
 func (m *memory) state() *state {
 	s := &state{
 		Version: stateVersion,
-		Fetches: m.fetches, Fetched: m.fetched, Last: m.last,
+		Fetches: m.fetches, Fetched: m.fetched, Last: m.last, Waiting: m.waiting,
 		URL: m.url, Files: m.files, Words: m.words, Missing: m.missing, Mirrors: m.mirrors.refusals, Ending: m.ending, Newest: m.newest, Ended: m.ended,
 		Status: make(map[string]record, len(m.entries)+len(m.records)),
 	}

@@ -92,6 +92,11 @@ var incidents = []row{
 		prepare: func(p *play) {
 			p.Stop(p.Context())
 			p.Cleanup(func() { p.Stop(p.WithoutCancel()); p.again() })
+			if !p.node.HasPodsAPI() { // it is older: it has none of these gates, and says nothing of them
+				p.restartKubelet(p.ordinary)
+				p.again()
+				return
+			}
 			p.restartKubelet(func(o *node.Options) {
 				p.ordinary(o)
 				o.FeatureGates = map[string]bool{"ContainerRestartRules": false, "RestartAllContainersOnContainerExits": false}
