@@ -24,7 +24,7 @@ var house = map[string][]string{
 	"collector/mirror":     {"collector/change"},
 	"collector":            {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"collector/status":     {"collector", "manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
-	"diagnose":             {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
+	"collector/diagnose":   {"manifest", "cri", "collector/kubelet", "collector/kubeletlog", "collector/mirror"},
 	"observe/output":       {"collector/status", "manifest"},
 	"observe/fleet":        {"collector/status", "manifest"},
 	"observe/metrics":      {"collector/status", "collector", "manifest"},
@@ -37,7 +37,7 @@ var house = map[string][]string{
 	"docs":                 nil,
 	"cmd/staticpod-exporter": {
 		"manifest", "cri", "cri/containerlog", "collector", "collector/kubelet", "collector/kubeletlog", "collector/mirror", "collector/status",
-		"diagnose", "observe/output", "observe/fleet", "observe/describe", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
+		"collector/diagnose", "observe/output", "observe/fleet", "observe/describe", "observe/report", "observe/metrics", "observe/web", "observe/telemetry", "alerts", "dashboards", "docs",
 	},
 }
 
@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"github.com/prometheus/exporter-toolkit/": {"observe/web"},
 	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},
-	"google.golang.org/grpc":                  {"cri", "collector/kubelet", "diagnose"},
+	"google.golang.org/grpc":                  {"cri", "collector/kubelet", "collector/diagnose"},
 	"k8s.io/cri-client/":                      {"cri"},
 	"k8s.io/kubernetes/":                      {"manifest"},
 	"github.com/spf13/":                       {"cmd/staticpod-exporter"},

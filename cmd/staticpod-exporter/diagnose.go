@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/staticpod-exporter/staticpod-exporter/collector/diagnose"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
-	"github.com/staticpod-exporter/staticpod-exporter/diagnose"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/telemetry"
