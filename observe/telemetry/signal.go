@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,5 +132,5 @@ func clip(s string) string {
 	if len(s) <= messageLimit {
 		return s
 	}
-	return fmt.Sprintf("%q…", s[:messageLimit])
+	return strings.ToValidUTF8(s[:messageLimit-len("…")], "") + "…"
 }
