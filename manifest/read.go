@@ -102,16 +102,6 @@ func (s *Store) pod(r *revision) *corev1.Pod {
 	return candidates[0].Pod
 }
 
-// changed is when a file came to hold what it does, or the link to it to point there: unlike the time of its
-// modification, nobody can set it, and it tells when a file was moved into its place.
-func changed(path string, info fs.FileInfo) time.Time {
-	at := statusChange(info)
-	if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 && statusChange(link).After(at) {
-		at = statusChange(link)
-	}
-	return at
-}
-
 func configInvalid(path string, err error) Problem {
 	p := Problem{Reason: ConfigInvalid, Level: Critical, Path: path, Message: clip(err.Error())}
 	if at, ok := errors.AsType[*ConfigError](err); ok {
