@@ -253,10 +253,12 @@ func TestRolloutEnds(t *testing.T) {
 		s.made("c")
 		s.started("c")
 		s.then(0)
-		say(kubeletlog.PullEnded, "there", `Container image "x" already present on machine and can be accessed by the pod`)
-		s.after(10 * ms)
+		at := s.after(5 * ms).now
+		s.after(5 * ms)
 		s.made("there")
-		s.then(0).rolls(web, `goes on …
+		s.then(0) // the runtime's event comes before the kubelet's line is read
+		s.say(kubeletlog.Event{At: at, Kind: kubeletlog.PullEnded, UID: string(p.UID), Container: "there", Message: `Container image "x" already present on machine and can be accessed by the pod`})
+		s.then(2*time.Second).rolls(web, `goes on …
 			changed 0s 40ms
 			validated 40ms 40ms
 			fetched 40ms 40ms
