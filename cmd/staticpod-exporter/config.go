@@ -112,6 +112,8 @@ type WebConfigFile struct {
 type LogConfig struct {
 	Level  string `mapstructure:"level"`  // debug, info, warn or error
 	Format string `mapstructure:"format"` // logfmt or json
+	// OTel sends the log as OpenTelemetry log records too, where the OTEL_ variables have log records sent.
+	OTel bool `mapstructure:"otel"`
 }
 
 // defaultConfig is the configuration without any file, flag or variable.
@@ -166,5 +168,6 @@ func registerConfigFlags(f *pflag.FlagSet) {
 	f.String("web.config.file", d.Web.Config.File, "web configuration with TLS and authentication (exporter-toolkit)")
 	f.String("log.level", d.Log.Level, "debug, info, warn or error")
 	f.String("log.format", d.Log.Format, "logfmt or json")
+	f.Bool("log.otel", d.Log.OTel, "send the log as OpenTelemetry log records too, where the OTEL_ variables have them sent")
 	f.String("config.file", "", "configuration file (default "+defaultConfigFile+" when it is there)")
 }

@@ -126,6 +126,11 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 		}
 	}()
 
+	if config.Log.OTel {
+		log = exports.Log(log)
+		klog.SetSlogLogger(log)
+	}
+
 	// What does run, seen from up to four sides.
 	inputs, err := openInputs(config.Config, store.Node(), exports.Traces(), log)
 	if err != nil {
