@@ -47,7 +47,7 @@ func Alerts(o Options) (string, error) {
 	if o.GrafanaURL != "" {
 		u, err := url.Parse(o.GrafanaURL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || strings.ContainsAny(o.GrafanaURL, " #{}") {
-			return "", fmt.Errorf("Grafana's URL %q is not like https://grafana.example.com", o.GrafanaURL)
+			return "", fmt.Errorf("URL %q of Grafana is not like https://grafana.example.com", o.GrafanaURL)
 		}
 		text = strings.ReplaceAll(text, "dashboard_url: /d/", "dashboard_url: "+strings.TrimSuffix(o.GrafanaURL, "/")+"/d/")
 	}

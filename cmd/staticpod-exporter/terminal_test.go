@@ -18,12 +18,12 @@ func TestProgressIsShownAfterASecondAndErased(t *testing.T) {
 		var shown syncWriter
 		var answered atomic.Int32
 		end := showProgress(&shown, func() string { return fmt.Sprintf("%d of 3\x1b", answered.Load()) })
-		time.Sleep(progressDelay - 1)
+		time.Sleep(progressDelay - time.Nanosecond)
 		synctest.Wait()
 		if s := shown.String(); s != "" {
 			t.Errorf("too early: %q", s)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		answered.Store(2)
 		time.Sleep(progressInterval)

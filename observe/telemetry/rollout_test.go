@@ -158,7 +158,7 @@ func TestRolloutIsATrace(t *testing.T) {
 func attributesOf(s tracetest.SpanStub) map[string]string {
 	all := map[string]string{}
 	for _, a := range s.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }
@@ -207,7 +207,7 @@ func TestRolloutThatEndsBadly(t *testing.T) {
 			}
 			told := map[string]string{}
 			for _, a := range step.Events[0].Attributes {
-				told[string(a.Key)] = a.Value.Emit()
+				told[string(a.Key)] = a.Value.String()
 			}
 			have := strings.Join([]string{told["staticpod.problem.reason"], told["staticpod.problem.message"], told["file.path"], told["staticpod.problem.line"], told["staticpod.problem.field"]}, "|")
 			if have != test.event {
