@@ -43,9 +43,10 @@ func (r *round) tookList() bool {
 	if r.hasList() || set == nil {
 		return true
 	}
+	// One may have no pods in it, and a kubelet that has just started takes its time.
+	enough := 3*w.httpCheck + logLag
 	if set.Serving {
-		// It may have no pods in it.
-		return l.last.After(l.waiting) && l.url == nil && r.o.Kubelet.At.After(l.last.Add(w.httpCheck))
+		return l.last.After(l.waiting) && l.url == nil && r.now.Sub(l.waiting) > enough
 	}
 	list := r.list()
 	if list == nil || list.Revision == "" && list.URL == "" {
@@ -54,5 +55,5 @@ func (r *round) tookList() bool {
 	unreadable := slices.ContainsFunc(set.Problems, func(p manifest.Problem) bool {
 		return p.Reason == manifest.ManifestUnreadable && p.Path == list.URL
 	})
-	return !unreadable && list.Revision != "" && list.Refusal == "" && l.url == nil && r.now.Sub(latest(l.waiting, plain(list.At))) > 2*w.httpCheck
+	return !unreadable && list.Revision != "" && list.Refusal == "" && l.url == nil && r.now.Sub(latest(l.waiting, plain(list.At))) > enough
 }
