@@ -23,35 +23,41 @@ func (r *round) waits(e kubeletlog.Event, at time.Time) {
 }
 
 // await finds out whether a kubelet that has no Pods API still waits for its list: from its start on until something
-// shows that it took one.
+// shows that it took one. Of a kubelet whose list nobody knows nothing is said.
 func (r *round) await() {
 	l, w, v := &r.next.latches, &r.world, r.o.Kubelet
-	if l.waiting.IsZero() || !w.kubelet.fresh() || !plain(v.At).After(l.waiting) {
+	if l.waiting.IsZero() || !w.kubelet.fresh() {
 		return
 	}
-	if v.Transport == kubelet.PodsAPI || r.tookList() {
-		l.waiting = time.Time{}
-		r.next.changes++
-		return
+	switch {
+	case v.Transport == kubelet.PodsAPI:
+		r.endWait()
+	case !plain(v.At).After(l.waiting): // what it says is of its life before
+		w.sourcesNotReady = true
+	case r.hasList():
+		r.endWait()
+	case r.o.Manifest == nil || !r.o.Manifest.Serving && r.list() == nil:
+	case r.tookList():
+		r.endWait()
+	default:
+		w.sourcesNotReady = true
 	}
-	w.sourcesNotReady = true
 }
 
-// tookList reports whether the kubelet has taken a list since it started, or nobody can tell.
+func (r *round) endWait() {
+	r.next.waiting = time.Time{}
+	r.next.changes++
+}
+
+// tookList reports whether the kubelet has taken a list since it started in which there was no pod. One that has just
+// started takes its time.
 func (r *round) tookList() bool {
-	l, w, set := &r.next.latches, &r.world, r.o.Manifest
-	if r.hasList() || set == nil {
-		return true
-	}
-	// One may have no pods in it, and a kubelet that has just started takes its time.
-	enough := 3*w.httpCheck + logLag
+	l, set := &r.next.latches, r.o.Manifest
+	enough := 3*r.world.httpCheck + logLag
 	if set.Serving {
 		return l.last.After(l.waiting) && l.url == nil && r.now.Sub(l.waiting) > enough
 	}
 	list := r.list()
-	if list == nil || list.Revision == "" && list.URL == "" {
-		return true
-	}
 	unreadable := slices.ContainsFunc(set.Problems, func(p manifest.Problem) bool {
 		return p.Reason == manifest.ManifestUnreadable && p.Path == list.URL
 	})

@@ -114,6 +114,35 @@ func TestKubeletWaitsForNothing(t *testing.T) {
 	}
 }
 
+// What a kubelet said before it started anew is no word on what it has now, and a list that is not known at first may
+// be known later.
+func TestKubeletThatHasNotSpokenSince(t *testing.T) {
+	s := fed()
+	s.transport, s.kubeletAt = "https", s.now
+	st := tell(t, s)
+	list, config := st.list, st.config
+	st.list, st.config = nil, nil
+	st.then(5 * time.Second)
+	st.pods = nil
+	st.say(kubeletlog.Event{Kind: kubeletlog.KubeletStarted, Message: "http://feed/pods"})
+	st.then(time.Second)
+	if _, ok := st.awaited(); !ok {
+		t.Error("what it said is older than its start, and believed")
+	}
+	st.kubeletAt = time.Time{}
+	st.then(time.Second)
+	if _, ok := st.awaited(); ok {
+		t.Error("nobody knows what it fetches, and it is said to wait for it")
+	}
+	unread := *list
+	unread.Revision, unread.At = "", time.Time{}
+	st.list, st.config = &unread, config
+	st.then(time.Second)
+	if _, ok := st.awaited(); !ok {
+		t.Error("its list has not come")
+	}
+}
+
 // The wait survives a restart of the exporter.
 func TestWaitIsRemembered(t *testing.T) {
 	s := fed()
