@@ -60,8 +60,7 @@ func (v *Validator) readDirectory(dir, as string) ([]readFile, error) {
 		path, known := filepath.Join(dir, e.Name()), filepath.Join(as, e.Name())
 		info, err := os.Stat(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && e.Type()&fs.ModeSymlink == 0:
-			// Removed since it was listed.
+		case removed(e, err):
 		case err != nil:
 			files = append(files, readFile{path: known, err: err})
 		case info.IsDir():
@@ -71,10 +70,17 @@ func (v *Validator) readDirectory(dir, as string) ([]readFile, error) {
 		case !info.Mode().IsRegular():
 			files = append(files, stray(known, "Manifest path is not a directory or file")) // the kubelet's words
 		default:
-			files = append(files, v.readManifest(path, known))
+			if f := v.readManifest(path, known); !removed(e, f.err) {
+				files = append(files, f)
+			}
 		}
 	}
 	return files, nil
+}
+
+// removed reports whether a file is not there any more that was listed a moment ago. A link to nowhere is.
+func removed(e fs.DirEntry, err error) bool {
+	return errors.Is(err, fs.ErrNotExist) && e.Type()&fs.ModeSymlink == 0
 }
 
 // readManifest reads one file, which the kubelet knows as known.

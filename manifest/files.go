@@ -103,18 +103,26 @@ func (l *listing) gone(path string) bool {
 	return asked && err == nil
 }
 
-// readSource reads a regular file; ok is false for what is none, such as a directory that matches.
+// readSource reads a regular file; ok is false for what is none, such as a directory that matches. A file that goes while
+// it is read is looked at again: it may be one that is renamed into its place.
 func readSource(path string) (f sourceFile, ok bool) {
+	for range 3 {
+		if f, ok = readOnce(path); !errors.Is(f.err, fs.ErrNotExist) {
+			return f, ok
+		}
+		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			// A link is somebody's intent, so what it does not lead to is unreadable.
+			f.err = fmt.Errorf("dangling symbolic link: %w", f.err)
+			return f, true
+		}
+	}
+	return sourceFile{path: path}, false
+}
+
+func readOnce(path string) (f sourceFile, ok bool) {
 	f.path = path
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// Removed since it was listed, or a dangling link: a link is somebody's intent, so it is unreadable.
-		if _, err := os.Lstat(path); err != nil {
-			return f, false
-		}
-		f.err = fmt.Errorf("dangling symbolic link: %w", err)
-		return f, true
 	case err != nil:
 		f.err = err
 		return f, true
