@@ -24,7 +24,7 @@ DATE     := $(shell git log -1 --format=%cd --date=format:%Y%m%d-%H:%M:%S 2>/dev
 INFO     := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION:v%=%) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) -X $(INFO).BuildDate=$(DATE)
 
-E2E_TIMEOUT  := 20m
+E2E_TIMEOUT  := 30m
 E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
 # They wait more than they work: two packages at a time, each with nodes of its own.
 E2E_AT_ONCE  := 2
