@@ -116,8 +116,9 @@ func probeReason(kind string) manifest.Reason {
 	return ""
 }
 
-// probeFails counts one failure of a probe, and takes note when the kubelet has to act on it. What the first of them
-// said is kept: what differs each time, such as a port, would be a change of the pod's status each time.
+// probeFails counts one failure of a probe, and takes note when the kubelet has to act on it. What that one said is kept:
+// those before it may have been of a start, and what differs each time, such as a port, would be a change of the pod's
+// status each time.
 func (w *podWords) probeFails(said failure, at time.Time, limits probe) {
 	said.First, said.Last, said.Times, said.Message = at, at, 1, clip(said.Message)
 	if old, ok := w.find(said.Reason, said.Container); ok {
@@ -126,7 +127,10 @@ func (w *podWords) probeFails(said failure, at time.Time, limits probe) {
 		}
 		said.Killed = old.Killed
 		if at.Sub(old.Last) <= limits.next() {
-			said.First, said.Times, said.Message = old.First, old.Times+1, old.Message
+			said.First, said.Times = old.First, old.Times+1
+			if old.Times >= limits.failures {
+				said.Message = old.Message
+			}
 		}
 	}
 	if limits.failures > 0 && said.Times >= limits.failures {

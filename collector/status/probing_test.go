@@ -66,8 +66,14 @@ func TestLiveness(t *testing.T) {
 			s.probeFailed("Liveness", message)
 		}
 		st := s.then(0).is(web, LivenessFailing)
-		if !st.Spec.Since.Equal(first) || !strings.Contains(st.Spec.Message, "dial tcp: port 1") {
+		if !st.Spec.Since.Equal(first) || !strings.Contains(st.Spec.Message, "dial tcp: port 3") {
 			t.Errorf("since %s: %s", st.Spec.Since, st.Spec.Message)
+		}
+		// What comes after that on which the kubelet acts is told no more.
+		s.after(10 * time.Second)
+		s.probeFailed("Liveness", "dial tcp: port 4")
+		if again := s.then(0).is(web, LivenessFailing); again.Metadata.Version != st.Metadata.Version {
+			t.Errorf("its words changed: %s", again.Spec.Message)
 		}
 		// What the kubelet ends for it is no exit of its own.
 		s.exited("web", 137, "Error", s.now)

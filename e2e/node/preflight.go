@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func Check() error {
 	if k, ok := HostKubelet(); ok {
 		return fmt.Errorf("this machine has a kubelet of its own: %s", k)
 	}
-	probe := cgroup{fmt.Sprintf("staticpod-probe-%d", os.Getpid())}
+	probe := cgroup{fmt.Sprintf("staticpod-probe-%d-%x", os.Getpid(), rand.Uint64())}
 	mounts, _, err := hierarchies()
 	if err != nil {
 		return err
