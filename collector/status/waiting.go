@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
@@ -30,7 +32,7 @@ func (r *round) await() {
 		return
 	}
 	switch {
-	case v.Transport == kubelet.PodsAPI:
+	case v.Transport == kubelet.PodsAPI || saysWhatItAwaits(v.Version):
 		r.endWait()
 	case !plain(v.At).After(l.waiting): // what it says is of its life before
 		w.sourcesNotReady = true
@@ -42,6 +44,13 @@ func (r *round) await() {
 	default:
 		w.sourcesNotReady = true
 	}
+}
+
+// saysWhatItAwaits reports whether a kubelet of a version has the Pods API, by which it says that it waits. Of one whose
+// version is not known nothing is concluded.
+func saysWhatItAwaits(v string) bool {
+	parsed, err := version.ParseGeneric(v)
+	return err != nil || !parsed.LessThan(version.MajorMinor(1, 37))
 }
 
 func (r *round) endWait() {

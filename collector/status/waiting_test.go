@@ -58,7 +58,7 @@ func TestKubeletWaitsForItsList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.node()
-			s.transport = "https"
+			s.transport, s.version = "https", "v1.34.4"
 			st := tell(t, s)
 			st.polls = false
 			if !st.serving {
@@ -91,16 +91,19 @@ func TestKubeletWaitsForItsList(t *testing.T) {
 func TestKubeletWaitsForNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		transport string
+		version   string
 		fetches   bool
 		unknown   bool
 	}{
-		"it has no URL":                {"https", false, false},
-		"it has the Pods API":          {kubelet.PodsAPI, true, false},
-		"nobody knows what it fetches": {"https", true, true},
+		"it has no URL":                        {"https", "v1.34.4", false, false},
+		"it has the Pods API":                  {kubelet.PodsAPI, "v1.34.4", true, false},
+		"it has one by which it was not asked": {"https", "v1.37.0", true, false},
+		"it is of a version that nobody knows": {"https", "unknown", true, false},
+		"nobody knows what it fetches":         {"https", "v1.34.4", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fed()
-			s.transport = c.transport
+			s.transport, s.version = c.transport, c.version
 			st := tell(t, s)
 			st.problems = []manifest.Problem{{Reason: manifest.ManifestUnreadable, Level: manifest.Critical, Path: "http://feed/pods", Message: "503", Since: st.now}}
 			if c.unknown {
@@ -118,7 +121,7 @@ func TestKubeletWaitsForNothing(t *testing.T) {
 // be known later.
 func TestKubeletThatHasNotSpokenSince(t *testing.T) {
 	s := fed()
-	s.transport, s.kubeletAt = "https", s.now
+	s.transport, s.version, s.kubeletAt = "https", "v1.34.4", s.now
 	st := tell(t, s)
 	list, config := st.list, st.config
 	st.list, st.config = nil, nil
@@ -146,7 +149,7 @@ func TestKubeletThatHasNotSpokenSince(t *testing.T) {
 // The wait survives a restart of the exporter.
 func TestWaitIsRemembered(t *testing.T) {
 	s := fed()
-	s.transport = "https"
+	s.transport, s.version = "https", "v1.34.4"
 	st := tell(t, s)
 	st.problems = []manifest.Problem{{Reason: manifest.ManifestUnreadable, Level: manifest.Critical, Path: "http://feed/pods", Message: "503", Since: st.now}}
 	st.boot(true)
