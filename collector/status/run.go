@@ -51,9 +51,12 @@ func (f *findings) judgeRun() {
 	f.judgeReadiness()
 }
 
-// resume keeps what was found of a pod that a kubelet, started a moment ago, has yet to look at.
+// resume keeps what was found of a pod that a kubelet, started a moment ago, has yet to look at, or even to list.
 func (f *findings) resume() {
-	if !f.waits() || len(f.incarnation()) == 0 || !f.lastsUntil(f.pod().seen.Add(startGrace)) {
+	w := &f.r.world
+	unlisted := f.pod() == nil && w.kubelet.fresh() && (w.sourcesNotReady || f.lastsUntil(w.kubelet.since.Add(logLag)))
+	unseen := f.waits() && f.lastsUntil(f.pod().seen.Add(startGrace))
+	if len(f.incarnation()) == 0 || !unlisted && !unseen {
 		return
 	}
 	b := f.r.before(f.id)

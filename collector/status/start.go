@@ -29,9 +29,8 @@ func (f *findings) judgeStart() {
 // over reports whether the pod has no start or run to judge: it was not admitted, has not begun, or is going.
 func (f *findings) over() bool {
 	p, w := f.pod(), &f.r.world
-	// What the runtime still has of a pod that the kubelet does not have is of a former life of it; but one that has just
-	// come back lists nothing for a moment.
-	former := p == nil && w.kubelet.fresh() && !w.sourcesNotReady && f.reached(w.kubelet.since.Add(logLag))
+	// What the runtime still has of a pod that the kubelet does not have is of a former life of it.
+	former := p == nil && w.kubelet.fresh() && !w.sourcesNotReady
 	return f.uid == "" || former || f.terminating() || f.waits() || p != nil && (p.rejected() || p.deleting)
 }
 

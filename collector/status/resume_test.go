@@ -1,0 +1,31 @@
+package status
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/staticpod-exporter/staticpod-exporter/collector"
+)
+
+// A kubelet that has just come back lists nothing for a moment: a job that was done is done all the while.
+func TestJobOverAKubeletsRestart(t *testing.T) {
+	s := tell(t, running())
+	p := s.pod("web")
+	p.Spec.RestartPolicy, p.Status.Phase = corev1.RestartPolicyNever, corev1.PodSucceeded
+	s.definition("web").Pod.Spec.RestartPolicy = corev1.RestartPolicyNever
+	s.exited("web", 0, "Completed", s.now)
+	s.then(time.Hour).is(web, Completed)
+
+	pods := s.pods
+	s.down(collector.InputKubelet, s.now, "refused")
+	s.then(time.Second)
+	s.up(collector.InputKubelet, s.now)
+	s.pods = nil
+	s.then(time.Second)
+	s.is(web, Completed)
+	s.pods = pods
+	s.then(time.Second).is(web, Completed)
+	s.counted(Completed, 1)
+}
