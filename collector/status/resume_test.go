@@ -25,6 +25,13 @@ func TestJobOverAKubeletsRestart(t *testing.T) {
 	s.pods = nil
 	s.then(time.Second)
 	s.is(web, Completed)
+	// Then it lists the pod, and has yet to see what became of it.
+	fresh := pods[0].DeepCopy()
+	fresh.Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+	fresh.Status.Phase = corev1.PodPending
+	fresh.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+	s.pods = []*corev1.Pod{fresh}
+	s.then(time.Second).is(web, Completed)
 	s.pods = pods
 	s.then(time.Second).is(web, Completed)
 	s.counted(Completed, 1)

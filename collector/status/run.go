@@ -79,6 +79,9 @@ func (f *findings) judgeCompletion() bool {
 	p := f.pod()
 	ended := f.policy() != corev1.RestartPolicyAlways &&
 		f.every(func(c *container) bool { return c.State == StateExited && c.exit.known && c.exit.code == 0 })
+	if !ended && f.startedAnew() {
+		_, ended = f.was(Completed, "")
+	}
 	if !ended && (p == nil || p.phase != corev1.PodSucceeded) {
 		return false
 	}
@@ -88,6 +91,13 @@ func (f *findings) judgeCompletion() bool {
 	}
 	f.add(manifest.Problem{Reason: Completed, Message: "every container has ended and none is to be restarted", Since: at})
 	return true
+}
+
+// startedAnew reports whether the kubelet, started a moment ago, has yet to see what became of a pod that the runtime has
+// from before: until then it says Pending, and that its containers wait.
+func (f *findings) startedAnew() bool {
+	p := f.pod()
+	return p != nil && p.phase == corev1.PodPending && len(f.incarnation()) > 0 && f.r.before(f.id).uid == f.uid && f.lastsUntil(p.seen.Add(startGrace))
 }
 
 // runProblem is what is wrong with one container that was started.

@@ -236,9 +236,7 @@ func healthyPods(t *testing.T, n *node.Node) {
 		for _, series := range m["staticpod_problems_total"].GetMetric() {
 			reason, met := series.GetLabel()[0].GetValue(), series.GetCounter().GetValue()
 			want := map[string]float64{"Completed": 2, "KubeletDown": 1}[reason]
-			// A known defect: a job's end may be counted once more when the kubelet, started anew, has yet to see it.
-			again := reason == "Completed" && met > want && met <= 2*want
-			if info := reason == "WaitingForTermination" || reason == "KubeletSourcesNotReady"; met != want && !info && !again {
+			if info := reason == "WaitingForTermination" || reason == "KubeletSourcesNotReady"; met != want && !info {
 				wrong = append(wrong, fmt.Errorf("%s was met %v times, not %v", reason, met, want))
 			}
 		}
