@@ -145,9 +145,9 @@ func kubeletAdvice(err error) string {
 		return "kubelet.ca-file, kubelet.cert-file, kubelet.key-file or kubelet.token-file names a file that is not there"
 	case strings.Contains(said, "credentials:"):
 		return "one of kubelet.ca-file, kubelet.cert-file, kubelet.key-file and kubelet.token-file does not hold what it should"
-	case strings.Contains(said, "403"):
+	case code(err) == http.StatusForbidden:
 		return "the kubelet knows the exporter's user, who may not ask: allow get on nodes/proxy, or on nodes/pods, nodes/configz, nodes/metrics and nodes/statusz"
-	case strings.Contains(said, "401"):
+	case code(err) == http.StatusUnauthorized:
 		return "the kubelet does not know the exporter: give kubelet.cert-file and kubelet.key-file of a client that its authentication.x509.clientCAFile has signed, or kubelet.token-file (which needs authentication.webhook)"
 	case errors.Is(err, kubelet.ErrUnauthorized):
 		return "the kubelet ended the TLS handshake over the client certificate: kubelet.cert-file must be signed by its authentication.x509.clientCAFile, and not be expired"
@@ -161,6 +161,14 @@ func kubeletAdvice(err error) string {
 		return "the kubelet does not answer: look at its log, and at the load of the node"
 	}
 	return "see docs/operations.md, Endpoints"
+}
+
+// code is the HTTP status of an answer that is an error, 0 without an answer.
+func code(err error) int {
+	if answer, ok := errors.AsType[*kubelet.StatusError](err); ok {
+		return answer.Code
+	}
+	return 0
 }
 
 // certificateAdvice says what to change when the kubelet's certificate is not accepted.

@@ -135,7 +135,10 @@ func TestEndpoint(t *testing.T) {
 }
 
 func TestPodsAPI(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "401-403") // which are no answers of a kubelet's
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	missing := kubelet.Options{PodsSocket: "unix://" + dir + "/missing.sock"}
 	expect(t, new(Kubelet).PodsAPI(missing, true), Warn, "no such file", "kubelet.endpoint is asked")
 	expect(t, new(Kubelet).PodsAPI(missing, false), Fail, "no such file", "is the kubelet running")

@@ -207,6 +207,6 @@ func ask[T any](servers []*server, question func(*server) (T, error)) (T, error)
 
 // refuses reports whether an error is an answer, so that to ask again soon is of no use.
 func refuses(err error) bool {
-	_, answered := errors.AsType[*statusError](err)
+	_, answered := errors.AsType[*StatusError](err)
 	return answered || errors.Is(err, ErrUnauthorized)
 }

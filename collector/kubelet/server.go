@@ -86,13 +86,13 @@ func (s *server) view(ctx context.Context, _ bool) ([]*corev1.Pod, time.Time, er
 	return sorted(pods), asked, nil
 }
 
-// A statusError is an answer other than 200.
-type statusError struct {
-	path, status string
-	code         int
+// A StatusError is an answer of the kubelet's other than 200. One of 401 or 403 comes wrapped with ErrUnauthorized.
+type StatusError struct {
+	Code       int // of HTTP
+	path, said string
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("/%s: %s", e.path, e.status) }
+func (e *StatusError) Error() string { return fmt.Sprintf("/%s: %s", e.path, e.said) }
 
 // get asks for a path and reads the body, of which there may be up to limit bytes.
 func (s *server) get(ctx context.Context, path, accept string, limit int64, read func(io.Reader) error) (err error) {
@@ -146,10 +146,11 @@ func (s *server) get(ctx context.Context, path, accept string, limit int64, read
 		return nil
 	case http.StatusUnauthorized, http.StatusForbidden:
 		said, _ := io.ReadAll(io.LimitReader(body, maxRefusal))
-		return s.refusal(fmt.Errorf("%w: /%s: %s%s", ErrUnauthorized, path, response.Status, reason(said)))
+		return s.refusal(fmt.Errorf("%w: %w", ErrUnauthorized,
+			&StatusError{Code: response.StatusCode, path: path, said: response.Status + reason(said)}))
 	default:
 		io.Copy(io.Discard, io.LimitReader(body, maxRefusal))
-		return &statusError{path: path, status: response.Status, code: response.StatusCode}
+		return &StatusError{Code: response.StatusCode, path: path, said: response.Status}
 	}
 }
 
