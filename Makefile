@@ -1,9 +1,10 @@
 # Everything a developer does, and all that continuous integration does, is a target here. `make help` lists them.
 
-# Tools that run but are not part of the product, each at one version. The programs of the real node, promtool and the
-# Prometheus of the tests are pinned with all that they are built from, each in a go.mod below e2e.
+# Tools that run but are not part of the product, each at one version. The programs of the real node, promtool, pint and
+# the Prometheus of the tests are pinned with all that they are built from, each in a go.mod below e2e.
 STATICCHECK_VERSION := v0.8.2
 PROMTOOL_VERSION    := $(shell awk '$$1 == "require" && $$2 == "github.com/prometheus/prometheus" { print $$3 }' e2e/prometheus/go.mod)
+PINT_VERSION        := $(shell awk '$$1 == "require" && $$2 == "github.com/cloudflare/pint" { print $$3 }' e2e/pint/go.mod)
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,9 +13,10 @@ export GOWORK := off
 # The version comes from LDFLAGS; a clone that belongs to somebody else shall build too.
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-# Programs that are built once and kept: promtool here, those of the node by e2e/programs.
+# Programs that are built once and kept: promtool and pint here, those of the node by e2e/programs.
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/staticpod-exporter/bin
 PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)
+PINT     := $(CACHE)/pint-$(PINT_VERSION)
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -64,8 +66,8 @@ test: lint unit oracle bin/node ## What must pass: lint, unit tests with the rac
 	  echo "make e2e, the tests on the real node, was not run. $$why"; \
 	fi
 
-unit: requirements $(PROMTOOL)
-	PROMTOOL=$(PROMTOOL) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+unit: requirements $(PROMTOOL) $(PINT)
+	PROMTOOL=$(PROMTOOL) PINT=$(PINT) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 
 # One worker for each: they run beside other things. What a target found lies in testdata/fuzz of its package.
 fuzz: requirements ## Fuzz every parser for FUZZ_TIME, 5s by default.
@@ -126,6 +128,13 @@ $(PROMTOOL):
 	@dir=$$(mktemp -d $(CACHE)/.new-XXXXXX) && trap 'rm -rf "$$dir"' EXIT && \
 	  (cd e2e/prometheus && CGO_ENABLED=0 $(GO) build -trimpath -tags remove_all_sd -ldflags '-s -w' -o $$dir github.com/prometheus/prometheus/cmd/promtool) && \
 	  mv $$dir/promtool $@
+
+$(PINT):
+	@mkdir -p $(CACHE)
+	@echo "pint $(PINT_VERSION): building, once (in a minute or two)"
+	@dir=$$(mktemp -d $(CACHE)/.new-XXXXXX) && trap 'rm -rf "$$dir"' EXIT && \
+	  (cd e2e/pint && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $$dir github.com/cloudflare/pint/cmd/pint) && \
+	  mv $$dir/pint $@
 
 # The race detector needs a C compiler. runc and the CNI plugins of the node are installed by bin/node.
 requirements:

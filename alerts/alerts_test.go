@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -266,6 +267,40 @@ func TestPromtool(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Pint finds nothing in the rules, and in rules with a mistake it finds the mistake.
+func TestPint(t *testing.T) {
+	if err := pint(t, "alerts.yaml", "rules.yaml"); err != nil {
+		t.Error(err)
+	}
+	for _, mistake := range []struct{ file, right, wrong, found string }{
+		{"alerts.yaml", "group by (job) (staticpod_exporter_build_info)", "group by (version) (staticpod_exporter_build_info)", "promql/impossible"},
+		{"alerts.yaml", "staticpod_input_up{input!~\"kubelet|runtime\"}", "staticpod_input_up{input!~\"kubelet\"}", "promql/regexp"},
+		{"alerts.yaml", "max by (job, instance) (\n            staticpod_input_last", "max by (job) (\n            staticpod_input_last", "alerts/template"},
+		{"alerts.yaml", "severity: info", "severity: notice", "rule/label"},
+		{"alerts.yaml", "runbook_url:", "runbook:", "alerts/annotation"},
+		{"alerts.yaml", "for: 30s", "for: 15s", "rule/for"},
+		{"rules.yaml", "count by (job) (staticpod_ready)", "count(staticpod_ready)", "promql/aggregate"},
+	} {
+		content, err := FS.ReadFile(mistake.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faulty := filepath.Join(t.TempDir(), mistake.file)
+		if err := os.WriteFile(faulty, []byte(strings.Replace(string(content), mistake.right, mistake.wrong, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := pint(t, faulty); err == nil || !strings.Contains(err.Error(), "("+mistake.found+")") {
+			t.Errorf("%s for %s: want %s found, got %v", mistake.wrong, mistake.right, mistake.found, err)
+		}
+	}
+}
+
+func pint(t *testing.T, files ...string) error {
+	t.Helper()
+	args := []string{"--config=pint.hcl", "--offline", "--no-color", "--log-level=error", "lint", "--min-severity=info", "--fail-on=info"}
+	return metricstest.Pint(t, append(args, files...)...)
 }
 
 // For each alert and severity promtool tests that it fires, and for each alert that it is silent.

@@ -2,16 +2,13 @@ package metricstest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -24,34 +21,6 @@ const (
 	Job      = "staticpod-exporter"
 	Instance = "node1:10058"
 )
-
-// Promtool runs Prometheus' own tool, which `make test` builds: $PROMTOOL, else the one on the PATH, else that
-// in the user's cache. It returns what the tool said when it fails.
-func Promtool(t testing.TB, args ...string) error {
-	t.Helper()
-	tool := os.Getenv("PROMTOOL")
-	if path, err := exec.LookPath("promtool"); tool == "" && err == nil {
-		tool = path
-	}
-	if tool == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		built := filepath.Join(cache, "staticpod-exporter", "bin", "promtool-*")
-		found, err := filepath.Glob(built)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("no promtool in $PROMTOOL, on the PATH or at %s: make test builds it", built)
-		}
-		tool = slices.Max(found)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, tool, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("promtool %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
 
 type unitTests struct {
 	RuleFiles []string   `yaml:"rule_files"`
