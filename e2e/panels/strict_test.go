@@ -1,4 +1,3 @@
-// Package panels holds the dashboards to what Grafana takes.
 package panels
 
 import (
