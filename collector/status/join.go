@@ -246,10 +246,17 @@ func (e *evidence) identify(namespace, name string) {
 }
 
 // sandboxes takes those of pods that the kubelet has, and those that are alive. While the kubelet has never
-// answered a dead one counts too: its pod may be in a back-off.
+// answered a dead one counts too: its pod may be in a back-off. So does that of a pod that was known before the
+// kubelet's start: it has ended, and is yet to be listed.
 func (j *joiner) sandboxes() {
+	known := map[string]bool{}
+	if j.relists() {
+		for _, e := range j.prev.memory.entries {
+			known[e.evidence.uid] = true
+		}
+	}
 	for i, s := range j.next.sandboxes {
-		if !j.next.listed[s.UID] && !alive(s) && j.world.kubelet.known {
+		if !j.next.listed[s.UID] && !alive(s) && j.world.kubelet.known && !known[s.UID] {
 			continue
 		}
 		e := j.byUID[s.UID]
@@ -259,6 +266,12 @@ func (j *joiner) sandboxes() {
 		e.sandboxes = also(e.sandboxes, j.next.sandboxes, i)
 		e.identify(s.Namespace, s.Name)
 	}
+}
+
+// relists reports whether the kubelet came back a moment ago, and may not yet list all that it has.
+func (r *round) relists() bool {
+	k := &r.world.kubelet
+	return k.fresh() && (r.world.sourcesNotReady || r.now.Before(k.since.Add(logLag)))
 }
 
 // files takes the refused ones to their definitions, by base name below the manifest directory.

@@ -16,6 +16,7 @@ func TestJobOverAKubeletsRestart(t *testing.T) {
 	p.Spec.RestartPolicy, p.Status.Phase = corev1.RestartPolicyNever, corev1.PodSucceeded
 	s.definition("web").Pod.Spec.RestartPolicy = corev1.RestartPolicyNever
 	s.exited("web", 0, "Completed", s.now)
+	s.box("web").Ready = false // the kubelet stops the sandbox of what is done
 	s.then(time.Hour).is(web, Completed)
 
 	pods := s.pods
