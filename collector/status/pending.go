@@ -95,10 +95,11 @@ func refusesFile(p manifest.Problem) bool {
 }
 
 // pendReplacement is for a pod of a file that another one takes the place of, which the kubelet has because that
-// file was written to, or runs still. It may be on its way in only; the other is on its way out for it.
+// file was written to, or runs still. It may be on its way in only; the other is on its way out for it. Of a kubelet
+// whose UIDs cannot be predicted the specification tells whose pod it is.
 func (f *findings) pendReplacement(winner *manifest.Definition, files []*manifest.Definition) bool {
 	for _, d := range files {
-		if d != winner && string(d.UID) == f.uid {
+		if d != winner && (string(d.UID) == f.uid || f.sameSpec(d) && !f.sameSpec(winner)) {
 			f.pend(manifest.Problem{Detail: pendingReplaced, Level: manifest.Warning, Path: winner.Path, Line: winner.Line, Since: latest(plain(d.Updated), plain(winner.Updated))},
 				fmt.Sprintf("this pod is that of %s, which comes before %s: the kubelet stops it and runs the other", d.Path, winner.Path), "keep one of the two in the directory")
 			return true

@@ -130,6 +130,37 @@ func TestStopPending(t *testing.T) {
 			},
 			detail: "Replaced", level: manifest.Warning, path: "/etc/kubernetes/manifests/web.yaml.bak",
 		},
+		"the shadowed file is written to, and the kubelet's UIDs are not those predicted": {
+			given: func() *scene {
+				s := observing()
+				s.definitions[0].Path = "/etc/kubernetes/manifests/web.yaml.bak"
+				s.pods[0].UID, s.sandboxes[0].UID = uidOf("another minor's"), string(uidOf("another minor's"))
+				return s
+			},
+			cause: func(s *scene) {
+				d := second(s, "/etc/kubernetes/manifests/web.yaml", "shadowed")
+				d.Served, d.Pod = false, d.Pod.DeepCopy()
+				d.Pod.Spec.Containers[0].Args = []string{"3h"}
+				s.pods = nil
+				s.accept(d)
+				s.pods[0].UID = uidOf("another minor's, of the shadowed")
+			},
+			detail: "Replaced", level: manifest.Warning, path: "/etc/kubernetes/manifests/web.yaml.bak",
+			message: "this pod is that of /etc/kubernetes/manifests/web.yaml, which comes before",
+		},
+		"a copy of the file takes its place, and the kubelet's UIDs are not those predicted": {
+			given: func() *scene {
+				s := observing()
+				s.pods[0].UID, s.sandboxes[0].UID = uidOf("another minor's"), string(uidOf("another minor's"))
+				return s
+			},
+			cause: func(s *scene) {
+				second(s, "/etc/kubernetes/manifests/web.yaml.bak", "backup")
+				old := *s.definition("web")
+				old.Served, s.definitions[0] = false, &old
+			},
+			detail: "Renamed", level: manifest.Info, path: "/etc/kubernetes/manifests/web.yaml.bak", // whose specification it has
+		},
 		"the file is renamed": {
 			cause: func(s *scene) {
 				d := second(s, "/etc/kubernetes/manifests/other.yaml", "renamed")
