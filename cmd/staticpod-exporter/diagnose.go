@@ -96,6 +96,7 @@ func checksOf(l loader) []diagnose.Check {
 	if config.Web.SystemdSocket {
 		addresses = nil
 	}
+	secure, _ := web.SpeaksTLS(config.Web.Config.File) // what is wrong with the file is told by its own check
 	return append(checks,
 		known.Endpoint(options),
 		known.PodsAPI(options, k.PodsSocket == auto),
@@ -108,7 +109,7 @@ func checksOf(l loader) []diagnose.Check {
 		diagnose.Runtime(config.CRI.Endpoint),
 		diagnose.Mirrors(config.Mirror.Kubeconfig, node),
 		diagnose.StateDirectory(config.Manifest.StateDirectory),
-		diagnose.Exporter(addresses, config.Web.Config.File != ""),
+		diagnose.Exporter(addresses, secure),
 	)
 }
 

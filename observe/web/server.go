@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // Times that bound what a connection may cost.
@@ -44,6 +46,24 @@ func CheckConfig(file string) error {
 		return fmt.Errorf("web.config.file: %w", err)
 	}
 	return nil
+}
+
+// SpeaksTLS reports whether a web configuration file, "" for none, has TLS spoken.
+func SpeaksTLS(file string) (bool, error) {
+	if file == "" {
+		return false, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false, fmt.Errorf("web.config.file: %w", err)
+	}
+	var config struct {
+		TLS web.TLSConfig `yaml:"tls_server_config"`
+	}
+	if err := yaml.Unmarshal(data, &config); err != nil {
+		return false, fmt.Errorf("web.config.file: %w", err)
+	}
+	return config.TLS.IsEnabled(), nil
 }
 
 // Serve serves next on listeners, which it closes, until ctx ends; requests then have five seconds to end,

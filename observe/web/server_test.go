@@ -264,3 +264,27 @@ func TestReloadSaysWhyNot(t *testing.T) {
 		t.Error("GET reloads")
 	}
 }
+
+func TestSpeaksTLS(t *testing.T) {
+	for content, want := range map[string]bool{
+		"":                         false,
+		"basic_auth_users: {a: b}": false,
+		"tls_server_config: {}":    false,
+		"tls_server_config: {cert_file: c.pem, key_file: k.pem, min_version: TLS13, client_auth_type: NoClientCert}": true,
+		"tls_server_config: {cert: x, key: y, curve_preferences: [X25519]}":                                          true,
+	} {
+		file := filepath.Join(t.TempDir(), "web.yaml")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if have, err := SpeaksTLS(file); err != nil || have != want {
+			t.Errorf("%q: have %v, %v; want %v", content, have, err, want)
+		}
+	}
+	if have, err := SpeaksTLS(""); have || err != nil {
+		t.Errorf("no file: %v, %v", have, err)
+	}
+	if _, err := SpeaksTLS(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
