@@ -25,7 +25,18 @@ type dashboard struct {
 	Editable      *bool
 	Panels        []panel
 	Templating    struct{ List []variable }
+	Annotations   struct{ List []annotation }
+	Links         []link
 }
+
+type annotation struct {
+	Name, Expr, TitleFormat, TextFormat string
+
+	Datasource              source
+	Enable, UseValueForTime bool
+}
+
+type link struct{ Title, URL string }
 
 type variable struct {
 	Name, Type, Label string
@@ -43,12 +54,45 @@ type panel struct {
 
 	Datasource  source
 	GridPos     struct{ X, Y, W, H int }
-	FieldConfig struct{ Defaults struct{ Unit string } }
-	Targets     []target
+	FieldConfig struct {
+		Defaults struct {
+			Unit  string
+			Links []link
+		}
+		Overrides []struct {
+			Properties []struct {
+				ID    string
+				Value json.RawMessage
+			}
+		}
+	}
+	Targets []target
 
 	Transformations []struct {
-		Options struct{ IndexByName map[string]int }
+		Options struct {
+			IndexByName   map[string]int
+			ExcludeByName map[string]bool
+		}
 	}
+}
+
+// links are those of the panel as a whole and of its columns.
+func (p panel) links(t *testing.T) []link {
+	t.Helper()
+	all := slices.Clone(p.FieldConfig.Defaults.Links)
+	for _, override := range p.FieldConfig.Overrides {
+		for _, property := range override.Properties {
+			if property.ID != "links" {
+				continue
+			}
+			var links []link
+			if err := json.Unmarshal(property.Value, &links); err != nil {
+				t.Fatalf("%s: links: %v", p.Title, err)
+			}
+			all = append(all, links...)
+		}
+	}
+	return all
 }
 
 type target struct {
@@ -57,6 +101,22 @@ type target struct {
 	Instant     bool
 	Range       bool
 	Format      string
+}
+
+// exprs are all that the dashboard asks, in panels and for annotations.
+func (d dashboard) exprs() []string {
+	var all []string
+	for _, p := range d.Panels {
+		for _, q := range p.Targets {
+			all = append(all, q.Expr)
+		}
+	}
+	for _, a := range d.Annotations.List {
+		if a.Expr != "" {
+			all = append(all, a.Expr)
+		}
+	}
+	return all
 }
 
 func dashboards(t *testing.T) map[string]dashboard {
@@ -259,13 +319,19 @@ func TestEveryPanelHasData(t *testing.T) {
 	shown := strings.NewReplacer("$job", metricstest.Job, "$instance", metricstest.Instance, "$pod", ".*", "$__rate_interval", "1m", "$__range", "30m")
 	for file, d := range dashboards(t) {
 		var exprs []string
+		for _, a := range d.Annotations.List {
+			// What an annotation refuses to do is seen on a node on which nothing else is wrong.
+			if a.Expr != "" && a.Name != "Configuration refused" {
+				exprs = append(exprs, shown.Replace(a.Expr))
+			}
+		}
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
 				expr := shown.Replace(q.Expr)
 				exprs = append(exprs, expr)
 				for _, transformation := range p.Transformations {
 					for column := range transformation.Options.IndexByName {
-						if column != "Value" {
+						if !strings.HasPrefix(column, "Value") {
 							exprs = append(exprs, has(column, expr))
 						}
 					}
@@ -286,22 +352,19 @@ func has(label, expr string) string {
 // What the exporter publishes is on a dashboard, or has a reason not to be.
 func TestEveryFamilyIsShown(t *testing.T) {
 	unused := map[string]string{
-		"staticpod_manifest_last_change_timestamp_seconds": "shown as the step of staticpod_manifest_version",
-		"staticpod_mirror_info":                            "for joins with kube-state-metrics",
-		"staticpod_status_version":                         "for clients that watch the listing",
+		"staticpod_mirror_info":    "for joins with kube-state-metrics",
+		"staticpod_status_version": "for clients that watch the listing",
 	}
 	vocabulary := vocabulary(t)
 	shown := map[string]bool{}
 	for _, d := range dashboards(t) {
-		for _, p := range d.Panels {
-			for _, q := range p.Targets {
-				names, err := vocabulary.Check(q.Expr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, name := range names {
-					shown[name] = true
-				}
+		for _, expr := range d.exprs() {
+			names, err := vocabulary.Check(expr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				shown[name] = true
 			}
 		}
 	}
