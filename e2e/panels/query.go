@@ -76,6 +76,22 @@ func (q Query) Run(ctx context.Context, api v1.API) ([]Series, error) {
 	return all, nil
 }
 
+// Exemplars asks Prometheus for those of a query that wants them: each has the ID of a trace.
+func (q Query) Exemplars(ctx context.Context, api v1.API) ([]v1.Exemplar, error) {
+	if !q.Target.Exemplars {
+		return nil, nil
+	}
+	results, err := api.QueryExemplars(ctx, q.Expr, q.Range.Start, q.Range.End)
+	if err != nil {
+		return nil, fmt.Errorf("%s: exemplars: %w", q, err)
+	}
+	var all []v1.Exemplar
+	for _, result := range results {
+		all = append(all, result.Exemplars...)
+	}
+	return all, nil
+}
+
 // Shown returns the series of which there is something to see: those with a number in them.
 func Shown(all []Series) []Series {
 	var shown []Series
@@ -114,4 +130,23 @@ func (d Dashboard) Values(ctx context.Context, api v1.API, variable Variable, v 
 		all[i] = string(value)
 	}
 	return all, nil
+}
+
+// Marks returns when an annotation marks something, each time once: where a value is above zero, or, if the value is the
+// time, at each that is known.
+func Marks(a Annotation, all []Series) []model.Time {
+	var marks []model.Time
+	for _, s := range all {
+		var last model.Time
+		for _, p := range s.Points {
+			at := p.Timestamp
+			if a.ValueIsTime {
+				at = model.Time(p.Value)
+			}
+			if (a.ValueIsTime || p.Value > 0) && at != last {
+				marks, last = append(marks, at), at
+			}
+		}
+	}
+	return marks
 }

@@ -87,3 +87,26 @@ func TestShown(t *testing.T) {
 		t.Errorf("%v", shown)
 	}
 }
+
+func TestMarks(t *testing.T) {
+	at := func(times ...float64) []Series {
+		s := Series{}
+		for i, value := range times {
+			s.Points = append(s.Points, model.SamplePair{Timestamp: model.Time(1000 * i), Value: model.SampleValue(value)})
+		}
+		return []Series{s}
+	}
+	for _, test := range []struct {
+		annotation Annotation
+		series     []Series
+		want       []model.Time
+	}{
+		{Annotation{}, at(0, 1, 1, 0), []model.Time{1000, 2000}},
+		{Annotation{}, at(0, 0), nil},
+		{Annotation{ValueIsTime: true}, at(500, 500, 1500), []model.Time{500, 1500}},
+	} {
+		if got := Marks(test.annotation, test.series); !slices.Equal(got, test.want) {
+			t.Errorf("%+v: %v: %v, not %v", test.annotation, test.series, got, test.want)
+		}
+	}
+}
