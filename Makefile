@@ -35,7 +35,7 @@ TEST_TIMEOUT := 10m
 FUZZ_TIME    := 5s
 
 .DEFAULT_GOAL := help
-.PHONY: build man run node test unit fuzz e2e soak screenshots older oracle bench lint golden clean help requirements
+.PHONY: build man run node test unit fuzz e2e soak screenshots older oracle simulate bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -59,7 +59,7 @@ run: build bin/node ## See it work: a real node, three definitions of which one 
 node: bin/node ## Run a real node, a kubelet and a containerd on loopback, and print how to reach it. Needs root; Ctrl-C ends it.
 	@bin/node up $(NODE_FLAGS)
 
-test: lint unit oracle bin/node ## What must pass: lint, unit tests with the race detector, and, where a node can run, the tests on the real node.
+test: lint unit oracle simulate bin/node ## What must pass: lint, unit tests with the race detector, and, where a node can run, the tests on the real node.
 	@if why=$$(bin/node check 2>&1); then \
 	  $(MAKE) --no-print-directory e2e; \
 	else \
@@ -98,6 +98,10 @@ older: bin/node ## Run the tests on a real node with a kubelet three minor relea
 
 oracle: ## Compare our verdicts with those of the kubelet's own code, over thousands of documents. No root needed.
 	cd e2e/oracle && $(GO) test -timeout $(TEST_TIMEOUT) ./...
+
+# Built as promtool is, so that what the two have in common is built once.
+simulate: ## Play a day of a small fleet, and fleets that fail, and have Prometheus' own code judge them by the alerts. No root needed.
+	cd e2e/fleet && CGO_ENABLED=0 $(GO) test -trimpath -tags remove_all_sd -timeout $(TEST_TIMEOUT) ./...
 
 bench: ## Run the benchmarks. BENCH_FLAGS are for go test: BENCH_FLAGS='-count 10'.
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCH_FLAGS) ./...
