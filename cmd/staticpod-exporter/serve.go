@@ -90,12 +90,32 @@ func newLogger(c LogConfig, out io.Writer) (*slog.Logger, error) {
 // straight line on purpose: it is the map of the program.
 func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *slog.Logger) error {
 	config := c.inForce
-	log.Info("starting", "version", version.Info(), "config", config.Path, "mode", mode(config))
 
+	// What is exported by OpenTelemetry, of all that follows.
 	settings, err := telemetry.ReadSettings(os.Getenv)
 	if err != nil {
 		return fmt.Errorf("environment: %w", err)
 	}
+	node, err := manifest.NodeName(config.Node, config.Manifest.StateDirectory)
+	if err != nil {
+		return err
+	}
+	exports, err := telemetry.New(ctx, telemetry.Options{
+		Settings: settings, Node: node, Version: version.Version, Console: os.Stdout, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func(log *slog.Logger) { // that is not exported
+		if err := exports.Close(ctx); err != nil {
+			log.Warn("stopping", "err", err)
+		}
+	}(log)
+	if config.Log.OTel {
+		log = exports.Log(log)
+		klog.SetSlogLogger(log)
+	}
+	log.Info("starting", "version", version.Info(), "config", config.Path, "mode", mode(config))
 
 	// What should run.
 	store, err := manifest.Open(manifest.Options{
@@ -112,24 +132,6 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	}
 	facts := &kubeletFacts{config: config.Config, store: store}
 	facts.tell(nil)
-
-	// What is exported by OpenTelemetry, of all that follows.
-	exports, err := telemetry.New(ctx, telemetry.Options{
-		Settings: settings, Node: store.Node(), Version: version.Version, Console: os.Stdout, Logger: log,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err := exports.Close(ctx); err != nil {
-			log.Warn("stopping", "err", err)
-		}
-	}()
-
-	if config.Log.OTel {
-		log = exports.Log(log)
-		klog.SetSlogLogger(log)
-	}
 
 	// What does run, seen from up to four sides.
 	inputs, err := openInputs(config.Config, store.Node(), exports.Traces(), log)

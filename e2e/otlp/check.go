@@ -128,14 +128,15 @@ func checkExemplars(all pmetric.ExemplarSlice) error {
 	return nil
 }
 
-// unique reports a metric that is there twice in one export: which of them counts?
+// unique reports a metric that one scope has twice in one export: which of them counts?
 func unique(export []Metric) error {
-	seen := map[string]bool{}
+	seen := map[[2]string]bool{}
 	for _, m := range export {
-		if seen[m.Name()] {
+		key := [2]string{m.Scope.Name(), m.Name()}
+		if seen[key] {
 			return fmt.Errorf("metric %q is there twice", m.Name())
 		}
-		seen[m.Name()] = true
+		seen[key] = true
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ type Options struct {
 	TLS *tls.Config // nil for none
 	// Before is called before a request is answered: what it returns is its answer, nil a good one. It may wait.
 	Before func(ctx context.Context) error
+	// Partly is called for what was taken, items of one signal, and returns how many of them it says were rejected all
+	// the same, and why; nil rejects none and says nothing.
+	Partly func(items int) (rejected int, message string)
 }
 
 // A Span is one that was received.
@@ -195,6 +198,14 @@ func (r *Receiver) before(ctx context.Context) error {
 		return nil
 	}
 	return r.options.Before(ctx)
+}
+
+func (r *Receiver) partly(items int) (rejected int64, message string) {
+	if r.options.Partly == nil {
+		return 0, ""
+	}
+	n, message := r.options.Partly(items)
+	return int64(n), message
 }
 
 func (r *Receiver) takeTraces(t ptrace.Traces) error {

@@ -25,6 +25,7 @@ type signal struct {
 	failing, full                      bool
 	lost                               uint64 // failed and dropped since it last went well
 	since                              time.Time
+	said                               string // by a receiver that took all
 }
 
 // admit reports whether one more may wait. The SDK's own queues hold as many as this one lets in, so they never
@@ -59,6 +60,13 @@ func (s *signal) done(n int, err error) {
 	s.exported += uint64(n) - failed
 	s.failed += failed
 	s.lost += failed
+	if err != nil && failed == 0 {
+		if word := clip(err.Error()); word != s.said {
+			s.said = word
+			s.log.Warn("telemetry is exported, and the receiver has something to say", "signal", s.name, "said", word)
+		}
+		err = nil
+	}
 	switch {
 	case err != nil && !s.failing:
 		s.failing, s.since = true, time.Now()
@@ -109,8 +117,9 @@ func (s *signal) missing() error {
 	return nil
 }
 
-// rejected is what the SDK says of a receiver that took a part: the type of the error is internal to each exporter.
-var rejected = regexp.MustCompile(`^OTLP partial success: (?s:.*) \((\d+) [a-z ]+ rejected\)$`)
+// rejected is what the SDK says of a receiver that took a part, or that took all and has a word for it: the type of the
+// error is internal to each exporter, and some wrap it.
+var rejected = regexp.MustCompile(`OTLP partial success: (?s:.*) \((\d+) [a-z ]+ rejected\)$`)
 
 // failures is how many of n did not arrive.
 func failures(n int, err error) uint64 {

@@ -189,11 +189,16 @@ func TestAccountOfASignal(t *testing.T) {
 	s.done(1, nil)
 	expect("a success", `level=INFO msg="telemetry is exported again" signal=traces lost=5`, metrics.Signal{Dropped: 2, Failed: 3, Exported: 1})
 	admit(true, true, true)
-	s.done(3, errors.New("OTLP partial success: too\nold (2 spans rejected)"))
-	expect("half a success", `level=WARN msg="telemetry cannot be exported" signal=traces err="OTLP partial success: too\nold (2 spans rejected)"`, metrics.Signal{Dropped: 2, Failed: 5, Exported: 2})
+	s.done(3, errors.New("traces export: OTLP partial success: too\nold (2 spans rejected)"))
+	expect("half a success", `level=WARN msg="telemetry cannot be exported" signal=traces err="traces export: OTLP partial success: too\nold (2 spans rejected)"`, metrics.Signal{Dropped: 2, Failed: 5, Exported: 2})
 	admit(true)
 	s.done(1, nil)
 	expect("a success after it", `level=INFO msg="telemetry is exported again" signal=traces lost=2`, metrics.Signal{Dropped: 2, Failed: 5, Exported: 3})
+	admit(true, true)
+	s.done(1, errors.New("traces export: OTLP partial success: old protocol (0 spans rejected)"))
+	expect("a success with a word", `level=WARN msg="telemetry is exported, and the receiver has something to say" signal=traces said="traces export: OTLP partial success: old protocol (0 spans rejected)"`, metrics.Signal{Waiting: 1, Dropped: 2, Failed: 5, Exported: 4})
+	s.done(1, errors.New("traces export: OTLP partial success: old protocol (0 spans rejected)"))
+	expect("the same word again", "", metrics.Signal{Dropped: 2, Failed: 5, Exported: 5})
 }
 
 // stuck is an exporter that takes its time.
