@@ -31,11 +31,12 @@ E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
 # They wait more than they work: two packages at a time, each with nodes of its own.
 E2E_AT_ONCE  := 2
 SOAK         := 10m
+FLEET        := 10,100,1000
 TEST_TIMEOUT := 10m
 FUZZ_TIME    := 5s
 
 .DEFAULT_GOAL := help
-.PHONY: build man run node test unit fuzz e2e soak screenshots older oracle simulate bench lint golden clean help requirements
+.PHONY: build man run node test unit fuzz e2e soak screenshots older oracle simulate fleet bench lint golden clean help requirements
 
 build: ## Build bin/staticpod-exporter.
 	@mkdir -p bin
@@ -102,6 +103,9 @@ oracle: ## Compare our verdicts with those of the kubelet's own code, over thous
 # Built as promtool is, so that what the two have in common is built once.
 simulate: ## Play a day of a small fleet, and fleets that fail, and have Prometheus' own code judge them by the alerts. No root needed.
 	cd e2e/fleet && CGO_ENABLED=0 $(GO) test -trimpath -tags remove_all_sd -timeout $(TEST_TIMEOUT) ./...
+
+fleet: ## Measure a real Prometheus with FLEET nodes, 20 static pods each: memory, rules and every panel. 10,100,1000 by default; an hour, and 5 GB of disk.
+	cd e2e && $(GO) test -count 1 -timeout 4h -v ./scale -nodes $(FLEET)
 
 bench: ## Run the benchmarks. BENCH_FLAGS are for go test: BENCH_FLAGS='-count 10'.
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCH_FLAGS) ./...

@@ -10,18 +10,19 @@ import (
 type kind int
 
 const (
-	off        kind = iota // the node: nothing answers, and the exporter starts anew at the end
-	exporting              // the exporter alone is replaced, and starts anew at the end
-	blind                  // an input of the exporter is down
-	noted                  // a problem of the node, which hurts nobody
-	gap                    // lines of the kubelet's log are lost, at the beginning
-	rollout                // a definition changes at the beginning; its pod is not ready until the end
-	restart                // a container ends at the beginning; the pod is not ready until the end
-	unready                // the pod is not ready, for a reason of its own
-	crashing               // the pod's container ends again and again
-	refused                // the definition has a mistake; the pod runs on as it was
-	refusedNew             // so it is, of a pod that never ran
-	completed              // the pod has ended, as it should
+	off           kind = iota // the node: nothing answers, and the exporter starts anew at the end
+	exporting                 // the exporter alone is replaced, and starts anew at the end
+	blind                     // an input of the exporter is down
+	noted                     // a problem of the node, which hurts nobody
+	misconfigured             // the exporter was given a configuration that is none
+	gap                       // lines of the kubelet's log are lost, at the beginning
+	rollout                   // a definition changes at the beginning; its pod is not ready until the end
+	restart                   // a container ends at the beginning; the pod is not ready until the end
+	unready                   // the pod is not ready, for a reason of its own
+	crashing                  // the pod's container ends again and again
+	refused                   // the definition has a mistake; the pod runs on as it was
+	refusedNew                // so it is, of a pod that never ran
+	completed                 // the pod has ended, as it should
 )
 
 // An episode is one thing that happens to a node, from begin until before end.
@@ -78,6 +79,11 @@ func (l *life) gone(t, born time.Time) (gone bool, started time.Time) {
 		}
 	}
 	return false, started
+}
+
+// misconfigured reports whether the exporter has an invalid configuration at t.
+func (l *life) misconfigured(t time.Time) bool {
+	return slices.ContainsFunc(l.node, func(e episode) bool { return e.kind == misconfigured && e.on(t) })
 }
 
 // down reports whether the input is down at t.

@@ -137,7 +137,7 @@ func (n *node) value(s sample, at, started time.Time, began map[string]int, done
 		}
 		return 0
 	case "staticpod_exporter_config_last_reload_successful":
-		return 1
+		return bit(!n.life.misconfigured(at))
 	case "staticpod_input_duration_seconds":
 		return s.value * (0.8 + 0.4*n.rand.Float64())
 	case "staticpod_kubelet_log_lines_total":

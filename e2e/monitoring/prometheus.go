@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type Options struct {
 	Directory string
 	// Flags come after those that say where it listens and stores: --web.enable-otlp-receiver.
 	Flags []string
+	// Patience is how long it may take to read its data at a start; 0 is 3 minutes.
+	Patience time.Duration
 	// Binary is found, or built, by programs.EnsurePrometheus when it is "".
 	Binary string
 	// Progress hears what takes time; nobody by default.
@@ -85,8 +88,9 @@ func New(ctx context.Context, o Options) (*Prometheus, error) {
 			cmd.Stdout, cmd.Stderr = p.log, p.log
 			return cmd, nil
 		},
-		Ready: p.ready,
-		Tail:  p.log.String,
+		Ready:    p.ready,
+		Patience: o.Patience,
+		Tail:     p.log.String,
 	})
 	return p, nil
 }
@@ -149,6 +153,33 @@ func (p *Prometheus) Query(ctx context.Context, query string) (model.Vector, err
 		return nil, fmt.Errorf("prometheus: %s: a %s and no vector", query, value.Type())
 	}
 	return vector, nil
+}
+
+// Metrics returns what it publishes of itself, without what has labels.
+func (p *Prometheus) Metrics(ctx context.Context) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL()+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("prometheus: %w", err)
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		return nil, errors.Join(fmt.Errorf("prometheus: /metrics: %s", res.Status), err)
+	}
+	values := map[string]float64{}
+	for line := range strings.Lines(string(content)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			values[name] = v
+		}
+	}
+	return values, nil
 }
 
 // ScrapeConfig returns a configuration that scrapes targets, each HOST:PORT, once a second.

@@ -29,6 +29,8 @@ type Options struct {
 	Started func(pid int) error
 	// Ready returns nil once the service does what it is for.
 	Ready func(ctx context.Context) error
+	// Patience is how long it may take until then; 0 is 3 minutes.
+	Patience time.Duration
 	// Tail, when not nil, returns the end of the log, for the errors of Start.
 	Tail func() string
 }
@@ -48,6 +50,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Started == nil {
 		o.Started = func(int) error { return nil }
+	}
+	if o.Patience == 0 {
+		o.Patience = startTimeout
 	}
 	if o.Tail == nil {
 		o.Tail = func() string { return "" }
@@ -90,7 +95,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", s.options.Name, err)
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.options.Patience)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
