@@ -155,6 +155,54 @@ func TestForeignListThatIsPassedOver(t *testing.T) {
 	}
 }
 
+// An exporter that starts reads a list for the first time that the kubelet may have refused long ago: that it is new to
+// us does not make it another one.
+func TestForeignListThatIsNewToUsOnly(t *testing.T) {
+	other := func() *scene {
+		s := fed()
+		s.pods, s.sandboxes = nil, nil
+		d := *s.definition("web")
+		d.UID, d.Pod = uidOf("another kubelet's"), d.Pod.DeepCopy()
+		s.run(&d)
+		return s
+	}
+	for name, start := range map[string]func(t *testing.T) *story{
+		"again": func(t *testing.T) *story {
+			st := tell(t, other())
+			st.after(2 * time.Minute)
+			st.feed("other bytes")
+			st.list.Refusal = "" // we take it, the kubelet does not
+			st.say(kubeletlog.Event{Kind: kubeletlog.URLRefused, Message: "couldn't parse as single"})
+			st.then(10*time.Minute).is(web, manifest.ListRejected)
+			st.restart()
+			again := *st.list
+			again.At = st.after(time.Second).now
+			st.list = &again
+			return st.then(0)
+		},
+		"for the first time": func(t *testing.T) *story {
+			s := other()
+			s.feed("other bytes")
+			s.list.Refusal = ""
+			s.say(kubeletlog.Event{Kind: kubeletlog.URLRefused, Message: "couldn't parse as single", At: s.now.Add(-3 * time.Minute)})
+			return tell(t, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := start(t)
+			for range 6 {
+				st.is(web, manifest.ListRejected)
+				st.then(10 * time.Second)
+			}
+			// Another body, which it does not refuse, ends it.
+			st.feed("good bytes")
+			st.list.Refusal = ""
+			st.then(time.Second).is(web, manifest.ListRejected)
+			st.then(20*time.Second).is(web, "")
+		})
+	}
+}
+
 // Our validation may be wrong about another version of the kubelet, whose pods say so.
 func TestForeignListThatTheKubeletTakes(t *testing.T) {
 	s := tell(t, fed())

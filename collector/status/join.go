@@ -277,6 +277,9 @@ func (r *round) relists() bool {
 // files takes the refused ones to their definitions, by base name below the manifest directory.
 func (j *joiner) files() {
 	for base, f := range j.next.files {
+		if !f.proven() {
+			continue
+		}
 		key := subject{name: "file:" + f.Path}
 		if d := j.fileByBase[base]; d != nil {
 			key = subjectOf(d)

@@ -42,6 +42,9 @@ type memory struct {
 	// definitions are what was made of those of the last Set.
 	definitions map[*manifest.Definition]defined
 
+	// firstList is when the first list of another server was read by this process: it may be older than that.
+	firstList time.Time
+
 	// What has to be written changed when changes did, soon when laps did, and at once when refusals did.
 	changes, laps, refusals uint64
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -34,6 +35,9 @@ func (r *round) fetch() {
 	}
 	l := &r.next.latches
 	if list := r.list(); list != nil && list.Revision != "" {
+		if r.next.firstList.IsZero() {
+			r.next.firstList = plain(list.At)
+		}
 		r.mark(fetchMark{plain(list.At), list.Revision, list.Refusal != ""})
 	}
 	if !set.Serving {
@@ -200,7 +204,7 @@ func (r *round) passedOver(list *manifest.List) bool {
 	// We read as often as the kubelet does: what it refused was seen here within a period of that. So a body that is newer
 	// is another; and one that we refuse as well is known for what it was.
 	near := r.world.httpCheck + fetchSlack
-	another := plain(list.At).After(url.At.Add(near))
+	another := !plain(list.At).Equal(r.next.firstList) && plain(list.At).After(url.At.Add(near))
 	for _, m := range r.next.fetches {
 		if m.Refused && m.Revision != list.Revision && m.At.Sub(url.At).Abs() <= near {
 			another = true
@@ -216,10 +220,14 @@ func (r *round) kubeletRestarted(e kubeletlog.Event) {
 	l, at := &r.next.latches, plain(e.At)
 	r.ownFiles()
 	for name, f := range l.files {
-		if at.After(f.Last) {
+		switch {
+		case !at.After(f.Last):
+		case f.proven():
 			again := *f
 			again.Last = at
 			l.files[name] = &again
+		default: // it was taken away
+			delete(l.files, name)
 		}
 	}
 	if set := r.o.Manifest; l.url != nil && (set == nil || !set.Serving) && at.After(l.url.At) {
@@ -248,6 +256,12 @@ func (r *round) refuseFile(e kubeletlog.Event) {
 	next.First = earliest(next.First, at)
 	next.Last = latest(next.Last, at)
 	l.files[name] = &next
+}
+
+// proven reports whether a refusal is one of a file that is there. That it is not is what the kubelet says of a link to
+// nowhere, at each of its readings, and once of a file that was taken away while it read its directory.
+func (f *fileRefusal) proven() bool {
+	return !strings.HasSuffix(f.Message, "no such file or directory") || f.Last.After(f.First)
 }
 
 // ownFiles makes the map of refused files this round's own, once.

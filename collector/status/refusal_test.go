@@ -375,3 +375,22 @@ func TestKubeletNotFetching(t *testing.T) {
 		tell(t, observing()).then(time.Hour).is(web, "")
 	})
 }
+
+// The kubelet says once of a file that it is not there when that was taken away while it read its directory, and at each
+// reading of a link to nowhere.
+func TestFileThatIsNotThere(t *testing.T) {
+	s := tell(t, observing())
+	gone := func() *story {
+		s.say(kubeletlog.Event{Kind: kubeletlog.ManifestRefused, Path: "/etc/kubernetes/manifests/web.yaml", Message: "stat /etc/kubernetes/manifests/web.yaml: no such file or directory"})
+		return s.then(100 * time.Millisecond)
+	}
+	gone().is(web, "")
+	s.then(9*time.Second).is(web, "")
+	s.say(kubeletlog.Event{Kind: kubeletlog.KubeletStarted, Path: "/etc/kubernetes/manifests"})
+	s.then(10*time.Second).is(web, "")
+	gone().is(web, "")
+	s.then(19*time.Second).is(web, "")
+	s.counted(manifest.ManifestRejected, 0)
+	gone().is(web, manifest.ManifestRejected)
+	s.counted(manifest.ManifestRejected, 1)
+}
