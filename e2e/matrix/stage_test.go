@@ -294,16 +294,20 @@ func (st *stage) totals(t *testing.T) map[string]float64 {
 }
 
 // counted checks that problems_total has counted, since it was as before, each onset that was told since then, once,
-// and nothing else.
+// and nothing else but what the watch skipped over, as the versions of the statuses tell.
 func (st *stage) counted(t *testing.T, since time.Time, before map[string]float64) {
 	t.Helper()
 	want := maps.Clone(before)
 	for _, o := range st.since(since) {
 		want[o.Reason]++
 	}
-	got := st.totals(t)
+	got, unseen := st.totals(t), 0.0
 	for _, reason := range slices.Sorted(maps.Keys(got)) {
-		if got[reason] != want[reason] {
+		switch more := got[reason] - want[reason]; {
+		case more > 0 && unseen+more <= float64(st.unseen()):
+			unseen += more
+			t.Logf("staticpod_problems_total counts %v of %s, where the watch told of %v and skipped %d changes", got[reason]-before[reason], reason, want[reason]-before[reason], st.unseen())
+		case more != 0:
 			t.Errorf("staticpod_problems_total counts %v of %s, where there were %v", got[reason]-before[reason], reason, want[reason]-before[reason])
 		}
 	}

@@ -19,6 +19,7 @@ type told struct {
 	now     map[string]exporter.Status
 	past    map[string][]was // by ID, oldest first
 	onsets  []onset
+	skipped uint64 // changes of a status that were not told: a watch tells the difference when it is slower than they are
 	log     io.Writer
 	changed chan struct{}
 }
@@ -69,7 +70,10 @@ func (w *told) hear(event exporter.Event, initial map[string]bool) {
 	switch event.Event {
 	case "created", "updated":
 		w.past[id] = append(w.past[id], was{time.Now(), event.Status})
-		before := w.now[id]
+		before, ok := w.now[id]
+		if version := before.Metadata.Version; ok && event.Metadata.Version > version+1 {
+			w.skipped += event.Metadata.Version - version - 1
+		}
 		for _, p := range event.Spec.Problems {
 			known := slices.ContainsFunc(before.Spec.Problems, func(q exporter.Problem) bool { return same(p, q) })
 			// A file whose pod becomes known is no longer a status of its own, and has the same problem.
@@ -120,6 +124,13 @@ func (w *told) of(since time.Time, ids ...string) (found []onset) {
 		}
 	}
 	return found
+}
+
+// unseen is how many changes there were that the watch did not tell of one by one.
+func (w *told) unseen() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.skipped
 }
 
 // since lists the onsets since a time.
