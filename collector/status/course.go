@@ -152,10 +152,10 @@ func (f *findings) podOfRollout(ro *Rollout) *podFacts {
 		}
 	}
 	d, p := f.definition(), f.pod()
-	if d == nil || p == nil || !f.r.predicted(d) || !p.seen.After(ro.Started) || f.current(d).Status != True {
+	if d == nil || p == nil || !f.r.predicted(d) || !p.seen.After(ro.Started) || f.current(d).Status == False {
 		return nil
 	}
-	return p // whose UID is not as predicted
+	return p // whose UID, or even specification, is not as predicted; but it came after the change
 }
 
 // box finds the sandboxes of the pod.

@@ -204,19 +204,23 @@ func (r *round) date(before past, uid string, problems []manifest.Problem) []man
 	for i := range dated {
 		p := &dated[i]
 		old, ok := before.problem(*p, r.ofPod(p.Reason), uid)
+		moved := false
 		if !ok && p.Reason == manifest.ManifestRejected {
 			// The kubelet's log may tell of a file before it is known which pod is in it.
-			old, ok = r.before("file:"+p.Path).problem(*p, false, "")
+			old, moved = r.before("file:"+p.Path).problem(*p, false, "")
 		}
 		switch {
-		case ok:
+		case ok, moved:
 			p.Since = old.Since
 		case p.Since.IsZero():
 			p.Since = r.now
 		}
-		if ok {
+		switch {
+		case ok:
 			goOn = append(goOn, old)
-		} else {
+		case moved: // it is no new one, but new to this status
+			r.began = append(r.began, *p)
+		default:
 			r.count(p.Reason)
 			r.began = append(r.began, *p)
 		}

@@ -110,6 +110,10 @@ func (f *findings) origin() (source manifest.Source, heard time.Time) {
 			heard = p.started
 		}
 	}
+	for i := range f.containers { // a kubelet that restarts sees what runs anew
+		c := &f.containers[i]
+		heard = earliest(earliest(heard, c.StartedAt), c.exit.started)
+	}
 	return source, heard
 }
 

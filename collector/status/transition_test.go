@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -99,4 +100,18 @@ func TestTransitionsOverARestart(t *testing.T) {
 	scene.after(time.Second)
 	s.last = second.Observe(scene.look())
 	s.tells()
+}
+
+// A refusal that the log told of a file is, once it is known which pod is in it, that pod's: it went on all the while, and
+// is counted once.
+func TestTransitionsOfAFileWhosePodBecomesKnown(t *testing.T) {
+	s := tell(t, observing())
+	s.say(kubeletlog.Event{Kind: kubeletlog.ManifestRefused, Path: "/etc/kubernetes/manifests/new.yaml", Message: "invalid pod"})
+	s.then(100 * ms)
+	s.tells("+ file:/etc/kubernetes/manifests/new.yaml ManifestRejected")
+	d := s.define("new", manifest.SourceFile)
+	d.Changed, d.Judged, d.Updated = s.now.Add(-200*ms), s.now, s.now
+	s.then(100 * ms)
+	s.tells("+ default/new-node1 ManifestRejected", "- file:/etc/kubernetes/manifests/new.yaml ManifestRejected")
+	s.counted(manifest.ManifestRejected, 1)
 }
