@@ -100,6 +100,9 @@ func kept(e *entry) Problem {
 func (a *assembler) shadowDefinition(s shadow) *Definition {
 	c := s.candidate
 	key := filePrefix + c.Path + "#" + candidateKey(c)
+	for n := 2; a.used[key]; n++ { // one file may have several
+		key = fmt.Sprintf("%s%s#%s~%d", filePrefix, c.Path, candidateKey(c), n)
+	}
 	e := a.entry(key, c.Namespace, c.Name, SourceHTTP)
 	a.update(e, c)
 	a.used[key] = true

@@ -393,3 +393,25 @@ func bit(b bool) int {
 	}
 	return 0
 }
+
+// Of several definitions of one name in one file each keeps its own past: reading them again changes nothing.
+func TestSeveralShadowsOfOneFile(t *testing.T) {
+	v, path := NewValidator(Rules{Node: "node1"}), filepath.Join(t.TempDir(), "web.yaml")
+	write(t, path, block("a")+"\n---\n"+withMetadata("a", "labels: {b: c}")+"\n---\n"+withMetadata("a", "labels: {b: d}"))
+	f, ok := readSource(path)
+	if !ok {
+		t.Fatal("it is not there")
+	}
+	first := makePlan(newState(), reading{at: f.modified.Add(time.Second), node: "node1", serving: true,
+		files: []readFile{{path: path, modified: f.modified, changed: f.changed, candidates: v.File(path, f.data, FormDefinitions)}}})
+	again := makePlan(first.state, reading{at: f.modified.Add(time.Minute), node: "node1", serving: true,
+		files: []readFile{{path: path, modified: f.modified, changed: f.changed, candidates: v.File(path, f.data, FormDefinitions)}}})
+	if len(first.definitions) != 3 || len(again.definitions) != 3 {
+		t.Fatalf("there are %d and %d definitions", len(first.definitions), len(again.definitions))
+	}
+	for i, d := range first.definitions {
+		if e := again.definitions[i]; d.ID != e.ID || d.Version != e.Version || d.Hash != e.Hash || !d.Changed.Equal(e.Changed) {
+			t.Errorf("%s was version %d of %s, and is version %d of %s", d.ID, d.Version, d.Changed, e.Version, e.Changed)
+		}
+	}
+}
