@@ -17,10 +17,22 @@ const (
 )
 
 // secretFields are the fields whose values people put secrets in.
-var secretFields = regexp.MustCompile(`\.env\[\d+\]|\.(command|args|httpHeaders|options|volumeAttributes)\b|annotations\[`)
+var secretFields = regexp.MustCompile(`\.(env|command|args|httpHeaders|options|volumeAttributes)\b|\bannotations\b`)
 
 // secretValues are the values on a line that may be secrets, whatever the line is shown for.
 var secretValues = regexp.MustCompile(`(?:^|[\s,{\["'-])["']?(?:value|command|args)["']?\s*:\s*(\[.*?(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)|[^\s,}\]#&*|>][^,}\]]*)`)
+
+// secretMappings are those of a line that hold nothing but such values, an environment among them that was meant as one.
+var secretMappings = regexp.MustCompile(`\b(?:env|annotations|httpHeaders|options|volumeAttributes)["']?\s*:\s*(\{[^}]*\}?)`)
+
+// firstKey is a line up to its first key, when that looks like a field's name.
+var firstKey = regexp.MustCompile(`^(?:[\s{\[]|- )*["']?[A-Za-z]+["']?\s*:(?:\s|$)`)
+
+// opening is how a line begins that holds no continued value: behind indentation and dashes with a key or a bracket.
+var opening = regexp.MustCompile(`^\s*(?:- +)*(?:[{}\[\]#]|"[^"]*"\s*:|'[^']*'\s*:|[^\s"'{}\[\],:]+\s*:(?:\s|$))`)
+
+// indentation is what a line has before its first word.
+var indentation = regexp.MustCompile(`^\s*(?:- +)*`)
 
 // A cell is a character of a line as it is shown.
 type cell struct {
@@ -33,6 +45,9 @@ type cell struct {
 func excerpt(line string, column int, secret bool) (text, marks string) {
 	characters := []rune(masked(strings.ToValidUTF8(line, "\uFFFD")))
 	begin, end := marked(characters, column)
+	if !opening.MatchString(line) {
+		continued(characters, begin, end)
+	}
 	if secret {
 		characters, end = withoutValue(characters, begin, end)
 	}
@@ -74,11 +89,36 @@ func excerpt(line string, column int, secret bool) (text, marks string) {
 
 // masked is a line with asterisks in place of values that may be secrets, one for each character.
 func masked(line string) string {
-	for _, at := range slices.Backward(secretValues.FindAllStringSubmatchIndex(line, -1)) {
-		value := strings.TrimRight(line[at[2]:at[3]], " \t")
-		line = line[:at[2]] + strings.Repeat("*", utf8.RuneCountInString(value)) + line[at[2]+len(value):]
+	for _, secret := range []*regexp.Regexp{secretMappings, secretValues} {
+		for _, at := range slices.Backward(secret.FindAllStringSubmatchIndex(line, -1)) {
+			value := strings.TrimRight(line[at[2]:at[3]], " \t")
+			line = line[:at[2]] + strings.Repeat("*", utf8.RuneCountInString(value)) + line[at[2]+len(value):]
+		}
 	}
 	return line
+}
+
+// outline is a line of a file that cannot be parsed up to its first key, as what follows may be anything, or "".
+func outline(line string) string {
+	shown := firstKey.FindString(line)
+	if strings.TrimSpace(line[len(shown):]) == "" {
+		return strings.TrimRight(shown, " \t")
+	}
+	if shown == "" {
+		return ""
+	}
+	return strings.TrimRight(shown, " \t") + " " + ellipsis
+}
+
+// continued puts asterisks over what a line begins with, an element of a list or what continues a value of the lines
+// before: up to the key that is marked, or all of it.
+func continued(characters []rune, begin, end int) {
+	if rest := strings.TrimSpace(string(characters[end:])); !strings.HasPrefix(rest, ":") {
+		begin = len(characters)
+	}
+	for i := utf8.RuneCountInString(indentation.FindString(string(characters))); i < begin; i++ {
+		characters[i] = '*'
+	}
 }
 
 // withoutValue cuts a line behind the key that is marked. What is marked and no key is a value itself.

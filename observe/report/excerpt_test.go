@@ -21,7 +21,7 @@ func TestExcerpt(t *testing.T) {
 		{name: "behind wide characters", line: "{アプリ: x, b: y}", column: 10, text: "{アプリ: x, b: y}", marks: "             ^"[1:]},
 		{name: "a wide character", line: "ポッド: x", column: 1, text: "ポッド: x", marks: "^~~~~~"},
 		{name: "behind tabs", line: "\ta:\tb", column: 5, text: "        a:      b", marks: "                ^"},
-		{name: "behind a tab within", line: "abcde\tf", column: 7, text: "abcde   f", marks: "        ^"},
+		{name: "behind a tab within", line: "abcd:\tf", column: 7, text: "abcd:   f", marks: "        ^"},
 		{name: "combining characters", line: "cafe\u0301: x", column: 8, text: "cafe\u0301: x", marks: "      ^"},
 		{name: "behind the end", line: "a:", column: 3, text: "a:", marks: "  ^"},
 		{name: "far behind the end", line: "a:", column: 30, text: "a:", marks: "  ^"},
@@ -35,6 +35,9 @@ func TestExcerpt(t *testing.T) {
 		{name: "another key", line: `defaultvalue: 3`, column: 1, text: `defaultvalue: 3`, marks: "^~~~~~~~~~~~"},
 		{name: "a key whose value is secret", line: `  PASSWORD: hunter2`, column: 3, secret: true, text: "  PASSWORD: …", marks: "  ^~~~~~~~"},
 		{name: "a key whose value is on other lines", line: `  PASSWORD:`, column: 3, secret: true, text: "  PASSWORD:", marks: "  ^~~~~~~~"},
+		{name: "an element that is no mapping", line: `  - hunter2`, column: 5, text: "  - *******", marks: "    ^~~~~~~"},
+		{name: "an element that is a mapping", line: `  - image: i`, column: 5, text: "  - image: i", marks: "    ^~~~~"},
+		{name: "what continues a list", line: `  hunter2, "a b"], image: I`, column: 20, text: "  *****************image: I", marks: "                   ^~~~~"},
 		{name: "an element that is secret", line: `  - --password=hunter2 x`, column: 5, secret: true, text: "  - …", marks: "    ^"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,12 +49,32 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
+func TestOutline(t *testing.T) {
+	for line, want := range map[string]string{
+		"    - --password=hunter2: x: y": "",
+		"\thunter2 is":                   "",
+		"   - hunter2":                   "",
+		"    \"echo\", hunter2, \"x":     "",
+		"  hunter2: x":                   "",
+		"  PASSWORD: \"hunter2":          "  PASSWORD: …",
+		"  - name: [a":                   "  - name: …",
+		"spec:":                          "spec:",
+		`{"apiVersion": "v1", "spec": {"args": ["hunter2" "x"]}`: `{"apiVersion": …`,
+		`["hunter2" "x"]`: "",
+		"":                "",
+	} {
+		if got := outline(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestExcerptOfALongLine(t *testing.T) {
 	for _, filler := range []string{"x", "ポ", "é"} {
 		for _, before := range []int{0, 3, 20, 60, 99, 100, 500} {
 			for _, after := range []int{0, 5, 90, 500} {
-				line := strings.Repeat(filler, before) + " KEY " + strings.Repeat(filler, after)
-				text, marks := excerpt(line, before+2, false)
+				line := "{" + strings.Repeat(filler, before) + " KEY " + strings.Repeat(filler, after)
+				text, marks := excerpt(line, before+3, false)
 				if n := output.Columns(text); n > excerptColumns {
 					t.Errorf("%d %s before and %d behind: %d columns", before, filler, after, n)
 				}

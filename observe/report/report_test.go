@@ -38,8 +38,6 @@ pods/a.yaml:2:9: warning: unknown field "\x1b[31m" [UnknownField]
       |         ^
 pods/below: warning: stray [StrayFile]
 <stdin>:1:1: info: new: \x1b[31m [FromTheFuture]
-    1 | a
-      | ^
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

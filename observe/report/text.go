@@ -39,7 +39,12 @@ func (r *Report) snippet(p manifest.Problem) (text, marks string) {
 	if !ok || p.Line == 0 {
 		return "", ""
 	}
+	line := manifest.SourceLine(source, p.Line)
+	if p.Field == "" || p.Reason == manifest.DuplicateKey {
+		// The place of what cannot be parsed is guessed, and keys may be written twice in what is no pod.
+		return excerpt(outline(line), 0, false)
+	}
 	// What a field that does not exist was meant for, and so whether it holds a secret, nobody knows.
 	secret := p.Reason == manifest.UnknownField || secretFields.MatchString(p.Field)
-	return excerpt(manifest.SourceLine(source, p.Line), p.Column, secret)
+	return excerpt(line, p.Column, secret)
 }
