@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/telemetry"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/web"
 )
@@ -25,15 +26,15 @@ Exit codes: 0 serve would start with it, 1 it would not or a pod would be refuse
 		RunE: func(c *cobra.Command, _ []string) error {
 			configuration, err := loader{c.Flags()}.load()
 			if err != nil {
-				fmt.Fprintln(c.OutOrStdout(), err)
+				fmt.Fprintln(c.OutOrStdout(), output.PrintableText(err.Error()))
 				return errInvalid
 			}
 			if err := web.CheckConfig(configuration.Web.Config.File); err != nil {
-				fmt.Fprintf(c.OutOrStdout(), "%s: %v\n", configuration.Web.Config.File, err)
+				fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", configuration.Web.Config.File, output.PrintableText(err.Error()))
 				return errInvalid
 			}
 			if _, err := telemetry.ReadSettings(os.Getenv); err != nil {
-				fmt.Fprintln(c.OutOrStdout(), err)
+				fmt.Fprintln(c.OutOrStdout(), output.PrintableText(err.Error()))
 				return errInvalid
 			}
 			r := newReading(manifest.NewValidator(manifest.Rules{Node: "node", Standalone: configuration.Kubelet.Standalone == "true"}), nil)

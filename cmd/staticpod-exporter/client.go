@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -89,15 +90,32 @@ func (c *client) list(ctx context.Context, path string) ([]json.RawMessage, erro
 	var list struct {
 		Items []json.RawMessage `json:"items"`
 	}
-	err := c.get(ctx, c.base.JoinPath(path), &list)
-	return list.Items, err
+	if err := c.get(ctx, c.base.JoinPath(path), &list); err != nil {
+		return nil, err
+	}
+	for _, item := range list.Items {
+		if err := c.object(item); err != nil {
+			return nil, err
+		}
+	}
+	return list.Items, nil
 }
 
 // one returns the JSON object of the resource id at path.
 func (c *client) one(ctx context.Context, path, id string) (json.RawMessage, error) {
 	var object json.RawMessage
-	err := c.get(ctx, c.base.JoinPath(path, url.PathEscape(id)), &object)
-	return object, err
+	if err := c.get(ctx, c.base.JoinPath(path, url.PathEscape(id)), &object); err != nil {
+		return nil, err
+	}
+	return object, c.object(object)
+}
+
+// object refuses what is no JSON object, and so no resource.
+func (c *client) object(resource json.RawMessage) error {
+	if bytes.HasPrefix(bytes.TrimSpace(resource), []byte("{")) {
+		return nil
+	}
+	return fmt.Errorf("%s does not answer as a %s does: %.40q is no resource", c, program, resource)
 }
 
 func (c *client) get(ctx context.Context, u *url.URL, answer any) error {
@@ -180,7 +198,7 @@ func (c *client) refused(response *http.Response) error {
 		return errors.New(output.Printable(why.Error))
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return fmt.Errorf("%s does not answer as a %s does: %s: %.200q", c, program, response.Status, said)
+	return fmt.Errorf("%s does not answer as a %s does: %s: %.200q", c, program, output.Printable(response.Status), said)
 }
 
 // An event is one line of a watch.

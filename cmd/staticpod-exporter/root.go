@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
+
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 const program = "staticpod-exporter"
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if told, ok := errors.AsType[*toldError](err); ok {
 		return told.code
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	fmt.Fprintf(stderr, "%s: %s\n", program, output.PrintableText(err.Error()))
 	if _, usage := errors.AsType[usageError](err); usage || !started {
 		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", command.CommandPath())
 		return exitUsage

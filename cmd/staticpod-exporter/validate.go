@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/report"
 )
 
@@ -96,7 +97,7 @@ func (o *validateOptions) run(args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	for _, u := range r.Unreadable {
-		fmt.Fprintf(stderr, "%s: %s\n", program, u.Error)
+		fmt.Fprintf(stderr, "%s: %s\n", program, output.Printable(u.Error))
 	}
 	fmt.Fprintln(stderr, r.Summary())
 	switch {

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -19,17 +22,53 @@ func JSON(w io.Writer, object []byte) error {
 		return fmt.Errorf("resource: %w", err)
 	}
 	b.WriteByte('\n')
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(inert(b.Bytes(), escapeJSON))
 	return err
 }
 
 // Encode writes a document of ours as JSON, indented as JSON does it.
 func Encode[T any](w io.Writer, document T) error {
-	encoder := json.NewEncoder(w)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "    ")
-	return encoder.Encode(document)
+	if err := encoder.Encode(document); err != nil {
+		return err
+	}
+	_, err := w.Write(inert(b.Bytes(), escapeJSON))
+	return err
 }
+
+// steers are the characters that JSON and YAML may hold as they are, but a terminal may take for commands: C1 controls,
+// marks of direction, separators of lines and what is not shown at all.
+var steers = []*unicode.RangeTable{unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp}
+
+// inert escapes in a document what could steer a terminal, all of which is in strings with quotes.
+func inert(document []byte, escape func(escaped []byte, r rune) []byte) []byte {
+	if bytes.IndexFunc(document, steering) < 0 {
+		return document
+	}
+	escaped := make([]byte, 0, len(document)+64)
+	for _, r := range string(document) {
+		if steering(r) {
+			escaped = escape(escaped, r)
+		} else {
+			escaped = utf8.AppendRune(escaped, r)
+		}
+	}
+	return escaped
+}
+
+func steering(r rune) bool { return r >= 0x7f && (r == utf8.RuneError || unicode.In(r, steers...)) }
+
+func escapeJSON(escaped []byte, r rune) []byte {
+	for _, unit := range utf16.AppendRune(nil, r) {
+		escaped = fmt.Appendf(escaped, `\u%04x`, unit)
+	}
+	return escaped
+}
+
+func escapeYAML(escaped []byte, r rune) []byte { return fmt.Appendf(escaped, `\U%08X`, r) }
 
 // Documents writes resources as YAML documents.
 type Documents struct {
@@ -61,7 +100,7 @@ func (d *Documents) Write(object []byte) error {
 	if err := encoder.Close(); err != nil {
 		return fmt.Errorf("resource: %w", err)
 	}
-	_, err = d.w.Write(b.Bytes())
+	_, err = d.w.Write(inert(b.Bytes(), escapeYAML))
 	return err
 }
 
@@ -108,8 +147,12 @@ func value(decoder *json.Decoder) (*yaml.Node, error) {
 		_, err := decoder.Token() // the closing delimiter
 		return node, err
 	case string:
+		quoted := strings.IndexFunc(t, steering) >= 0
 		if strings.Contains(t, "\n") && (strings.Contains(t, "\t") || strings.TrimLeft(t, " \n") != t) {
 			// As a literal block the library writes these so that it cannot read them again.
+			quoted = true
+		}
+		if quoted {
 			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: t}, nil
 		}
 		// The library's own way from a Go string quotes what other readers of YAML take for something else.

@@ -68,7 +68,7 @@ func (p *JSONPath) Write(object []byte) error {
 			}
 		}
 	}
-	_, err := io.WriteString(p.w, printableText(b.String()))
+	_, err := io.WriteString(p.w, PrintableText(b.String()))
 	return err
 }
 
@@ -91,22 +91,4 @@ func writeResult(b *bytes.Buffer, result reflect.Value) error {
 	}
 	b.WriteByte('\n')
 	return nil
-}
-
-// printableText is Printable for text of many lines and tabs.
-func printableText(s string) string {
-	var b strings.Builder
-	for part := range strings.SplitAfterSeq(s, "\n") {
-		line, ended := strings.CutSuffix(part, "\n")
-		for i, cell := range strings.Split(line, "\t") {
-			if i > 0 {
-				b.WriteByte('\t')
-			}
-			b.WriteString(Printable(cell))
-		}
-		if ended {
-			b.WriteByte('\n')
-		}
-	}
-	return b.String()
 }

@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -267,6 +268,31 @@ func TestJSON(t *testing.T) {
 	}
 	if err := JSON(&b, []byte("{")); err == nil {
 		t.Error("half an object was written")
+	}
+}
+
+// What JSON and YAML may hold as it is and a terminal may take for a command is escaped, and read back as it was.
+func TestDocumentsDoNotSteer(t *testing.T) {
+	const evil = "a\u009b31m b\u202ec d\u2028e \U000E0001 \u200b\nf \x7f"
+	object, err := json.Marshal(map[string]string{"key" + evil: evil, "plain": "ポッド é"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var indented, encoded, documents strings.Builder
+	if err := errors.Join(JSON(&indented, object), Encode(&encoded, json.RawMessage(object)), NewDocuments(&documents).Write(object)); err != nil {
+		t.Fatal(err)
+	}
+	for form, text := range map[string]string{"JSON": indented.String(), "our JSON": encoded.String(), "YAML": documents.String()} {
+		if PrintableText(text) != text || !strings.Contains(text, "ポッド é") {
+			t.Errorf("%s: %q", form, text)
+		}
+		var back map[string]string
+		if err := yaml.Unmarshal([]byte(text), &back); form == "YAML" && (err != nil || back["key"+evil] != evil) {
+			t.Errorf("%s: %q (%v)", form, back, err)
+		}
+		if err := json.Unmarshal([]byte(text), &back); form != "YAML" && (err != nil || back["key"+evil] != evil) {
+			t.Errorf("%s: %q (%v)", form, back, err)
+		}
 	}
 }
 

@@ -84,6 +84,24 @@ func Printable(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted)
 }
 
+// PrintableText is Printable for text of many lines and tabs.
+func PrintableText(s string) string {
+	var b strings.Builder
+	for part := range strings.SplitAfterSeq(s, "\n") {
+		line, ended := strings.CutSuffix(part, "\n")
+		for i, cell := range strings.Split(line, "\t") {
+			if i > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(Printable(cell))
+		}
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
 // Columns returns how many columns of a terminal s takes, of which every character is printable.
 func Columns(s string) int {
 	n := 0

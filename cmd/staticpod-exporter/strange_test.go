@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
+)
+
+// runs runs the program in this process, to its end.
+func runs(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, told strings.Builder
+	code = run(t.Context(), args, &out, &told)
+	return code, out.String(), told.String()
+}
+
+func answering(t *testing.T, code int, body string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// Whatever a server says and files are called, it does not reach the terminal as it is.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	const evil = "\x1b]0;pwned\a\u009b2J"
+	dir := t.TempDir()
+	if err := errors.Join(os.Symlink("nowhere", filepath.Join(dir, evil+".yaml")), os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("\""+`\e]0;pwned\a`+"\": 1\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	prometheus := answering(t, http.StatusUnprocessableEntity, `{"status":"error","errorType":"execution","error":"`+`\u001b]0;pwned\u0007`+"\u009b2J"+`"}`)
+	html := answering(t, http.StatusBadGateway, evil)
+	for _, args := range [][]string{
+		{"validate", dir + "/" + evil + ".yaml"},
+		{"validate", dir},
+		{"validate", "--as-directory", dir},
+		{"validate", dir + "/missing" + evil},
+		{"check-config", "--config.file", dir + "/config.yaml"},
+		{"get", "sps", "--prometheus", prometheus},
+		{"get", "sps", "--prometheus", html},
+		{"get", "sps", "--address", html},
+		{"get", "sps", evil, "--address", answering(t, http.StatusOK, "{")},
+		{"describe", evil, "--address", html},
+	} {
+		code, stdout, stderr := runs(t, args...)
+		if code == exitOK || !strings.Contains(stdout+stderr, ":") {
+			t.Errorf("%q: exit code %d, %q", args, code, stdout+stderr)
+		}
+		for _, s := range []string{stdout, stderr} {
+			if output.PrintableText(s) != s {
+				t.Errorf("%q: %q", args, s)
+			}
+		}
+	}
+}
+
+// What is no resource is not taken for one without anything in it.
+func TestAnswersThatAreNoResources(t *testing.T) {
+	nothing := answering(t, http.StatusOK, `{"items":[null]}`)
+	null := answering(t, http.StatusOK, "null")
+	for _, args := range [][]string{
+		{"get", "sps", "--address", nothing},
+		{"get", "sp", "-o", "json", "--address", nothing},
+		{"get", "sp", "-o", "yaml", "--address", answering(t, http.StatusOK, `{"items":["a"]}`)},
+		{"get", "sp", "a", "--address", null},
+		{"describe", "a", "--address", nothing},
+	} {
+		code, stdout, stderr := runs(t, args...)
+		if code != exitError || stdout != "" || !strings.Contains(stderr, "does not answer as a staticpod-exporter does") {
+			t.Errorf("%q: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+}
