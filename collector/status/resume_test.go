@@ -5,8 +5,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 )
 
 // A kubelet that has just come back lists nothing for a moment: a job that was done is done all the while.
@@ -36,4 +38,31 @@ func TestJobOverAKubeletsRestart(t *testing.T) {
 	s.pods = pods
 	s.then(time.Second).is(web, Completed)
 	s.counted(Completed, 1)
+}
+
+// A kubelet that does not tell its changes is asked now and then: that its pod was not ready when it was asked last, a
+// moment after the container had started, is no evidence by the time that it should be.
+func TestReadinessOfAPolledKubelet(t *testing.T) {
+	for _, transport := range []string{"https", kubelet.PodsAPI} {
+		t.Run(transport, func(t *testing.T) {
+			scene := running()
+			scene.transport = transport
+			s := tell(t, scene)
+			s.then(time.Hour).is(web, "")
+			ready(s.pod("web"), corev1.ConditionFalse, s.now)
+			s.pod("web").Status.ContainerStatuses[0].Ready = false
+			s.pod("web").Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(s.now)}}
+			s.box("web").Containers[0].Started = s.now
+			s.kubeletAt = s.now.Add(time.Second)
+			s.then(time.Second).is(web, "")
+			late := NotReady
+			if transport != kubelet.PodsAPI {
+				late = ""
+			}
+			s.then(readyGrace+time.Second).is(web, late)
+			s.kubeletAt = s.now
+			s.then(0).is(web, NotReady)
+			s.counted(NotReady, 1)
+		})
+	}
 }

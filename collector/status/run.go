@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -220,7 +221,12 @@ func (f *findings) judgeReadiness() {
 	begun := latest(p.started, p.seen, f.history.PulledUntil)
 	switch {
 	case running:
-		if !f.reached(latest(f.youngest(), p.readyBy()).Add(readyGrace)) {
+		by := latest(f.youngest(), p.readyBy()).Add(readyGrace)
+		if !f.reached(by) {
+			return
+		}
+		if k := f.r.o.Kubelet; k.Transport != kubelet.PodsAPI && k.At.Before(by) {
+			f.lookAgain(f.r.now) // it does not tell its changes, and may say otherwise when it is asked next
 			return
 		}
 	case !f.reached(begun.Add(startGrace)):
