@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -83,6 +84,17 @@ func (f *findings) lookAgain(t time.Time) {
 
 // lastsUntil reports whether it is not t yet, and has the verdict looked at again then.
 func (f *findings) lastsUntil(t time.Time) bool { return !f.reached(t) }
+
+// askedSince reports whether what the kubelet says, if it answers, is from t or later. One that does not tell its changes
+// may say otherwise when it is asked next: the verdict is looked at again then.
+func (f *findings) askedSince(t time.Time) bool {
+	k := f.r.o.Kubelet
+	if !f.r.world.kubelet.fresh() || k.Transport == kubelet.PodsAPI || !k.At.Before(t) {
+		return true
+	}
+	f.lookAgain(f.r.now)
+	return false
+}
 
 // has reports whether a problem of one of these stages was found that keeps the pod from running.
 func (f *findings) has(stages ...Stage) bool {

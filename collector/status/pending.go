@@ -135,7 +135,7 @@ func (f *findings) pendRemoved() {
 			fmt.Sprintf("the manifest directory %s is missing, and the kubelet stops this pod", w.directory.Path), "bring the directory back before then")
 		return
 	}
-	if f.reached(since.Add(min(removedGrace, w.fileCheck))) {
+	if by := since.Add(min(removedGrace, w.fileCheck)); f.reached(by) && f.askedSince(by) {
 		f.pend(manifest.Problem{Detail: pendingRemoved, Level: manifest.Info, Path: w.directory.Path, Since: since},
 			"no file of the manifest directory defines this pod any more, and the kubelet stops it", "nothing, if that is meant")
 	}

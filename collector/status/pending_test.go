@@ -244,6 +244,23 @@ func TestStopPending(t *testing.T) {
 	}
 }
 
+// A kubelet that is asked now and then may long have stopped the pod of a file that was taken away.
+func TestRemovalOfAPolledKubelet(t *testing.T) {
+	scene := observing()
+	scene.transport = "https"
+	s := tell(t, scene)
+	s.kubeletAt = s.now
+	s.definitions = nil
+	s.then(0)
+	if p, ok := pendingOf(t, s.then(5*time.Second).last); ok {
+		t.Fatalf("before it was asked: %+v", p)
+	}
+	s.kubeletAt = s.now
+	if p, ok := pendingOf(t, s.then(0).last); !ok || p.Detail != pendingRemoved {
+		t.Fatalf("it has the pod still: %+v", p)
+	}
+}
+
 // Mended in time, nothing happened.
 func TestStopPendingIsMended(t *testing.T) {
 	s := tell(t, observing())

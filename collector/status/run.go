@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -222,11 +221,7 @@ func (f *findings) judgeReadiness() {
 	switch {
 	case running:
 		by := latest(f.youngest(), p.readyBy()).Add(readyGrace)
-		if !f.reached(by) {
-			return
-		}
-		if k := f.r.o.Kubelet; k.Transport != kubelet.PodsAPI && k.At.Before(by) {
-			f.lookAgain(f.r.now) // it does not tell its changes, and may say otherwise when it is asked next
+		if !f.reached(by) || !f.askedSince(by) {
 			return
 		}
 	case !f.reached(begun.Add(startGrace)):
