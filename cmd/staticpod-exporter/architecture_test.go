@@ -49,6 +49,8 @@ var rooms = map[string][]string{
 	"go.opentelemetry.io/otel/sdk":            {"observe/telemetry"},
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},
 	"google.golang.org/grpc":                  {"cri", "collector/kubelet", "collector/diagnose"},
+	"google.golang.org/grpc/codes":            {"cri", "collector/kubelet", "collector/diagnose", "observe/telemetry"}, // in what receivers answer
+	"google.golang.org/grpc/status":           {"cri", "collector/kubelet", "collector/diagnose", "observe/telemetry"},
 	"k8s.io/cri-client/":                      {"cri"},
 	"k8s.io/kubernetes/":                      {"manifest"},
 	"github.com/spf13/":                       {"cmd/staticpod-exporter"},

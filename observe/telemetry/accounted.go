@@ -34,6 +34,22 @@ func (q recordQueue) OnEmit(ctx context.Context, r *sdklog.Record) error {
 	return q.Processor.OnEmit(ctx, r)
 }
 
+// inTurn is an exporter that several may use, who wait for each other: the SDK's are made for one.
+type inTurn struct {
+	sdktrace.SpanExporter
+	turn chan struct{} // has room for one
+}
+
+func (e inTurn) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.turn }()
+	return e.SpanExporter.ExportSpans(ctx, spans)
+}
+
 // The accounted exporters keep account of what becomes of what they are given.
 
 type accountedSpans struct {

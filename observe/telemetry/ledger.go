@@ -34,8 +34,9 @@ type record struct {
 }
 
 type waiting struct {
-	ID   string `json:"id"` // of the span
-	Part part   `json:"part"`
+	ID    string    `json:"id"` // of the span
+	Since time.Time `json:"since"`
+	Part  part      `json:"part"`
 }
 
 // A part is all that the span of a step, or of a whole rollout, is made of.
@@ -175,10 +176,12 @@ func (r *record) has(id string) bool {
 	return slices.Contains(r.Told, id) || slices.ContainsFunc(r.Waiting, func(w waiting) bool { return w.ID == id })
 }
 
-// tell takes down that a span was told.
-func (r *record) tell(id string) {
+// tell takes down that a span was told, and reports whether that is new.
+func (r *record) tell(id string) bool {
 	r.Waiting = slices.DeleteFunc(r.Waiting, func(w waiting) bool { return w.ID == id })
-	if !slices.Contains(r.Told, id) {
-		r.Told = append(r.Told, id)
+	if slices.Contains(r.Told, id) {
+		return false
 	}
+	r.Told = append(r.Told, id)
+	return true
 }

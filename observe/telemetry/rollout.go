@@ -2,15 +2,11 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
@@ -20,19 +16,21 @@ import (
 // rolled out before anybody asked for traces.
 const rolloutAge = time.Hour
 
-// retryInterval is how long after a failure the same is told again.
+// retryInterval is how long after a failure the same is told again, with what has come since.
 const retryInterval = time.Minute
+
+// lastTimeout bounds what Run waits for a receiver at the end. What it does not tell then, the next process does.
+const lastTimeout = 2 * time.Second
 
 // Rollouts makes a trace of each rollout: a span for each step when it is done, and the span of the whole at its end.
 //
 // IDs and times are those of the rollout, so that what is told again is the same to the byte. What is to be told is
 // written to a ledger first, and what has arrived is remembered there: a restart neither loses a span nor changes it.
 type Rollouts struct {
-	tracer trace.Tracer // nil when no traces are exported
-	flush  func(context.Context) error
-	path   string
-	log    *slog.Logger
-	wake   chan struct{}
+	post *post // nil when no traces are exported
+	path string
+	log  *slog.Logger
+	wake chan struct{}
 
 	mu     sync.Mutex // guards what follows
 	ledger ledger
@@ -42,14 +40,14 @@ type Rollouts struct {
 
 // NewRollouts returns a Rollouts that keeps its ledger in a file. When no traces are exported it does nothing.
 func (t *Telemetry) NewRollouts(path string) *Rollouts {
-	if t.traces == nil {
+	if t.post == nil {
 		return &Rollouts{}
 	}
-	return newRollouts(t.rollouts, t.flushRollouts, path, t.log)
+	return newRollouts(t.post, path, t.log)
 }
 
-func newRollouts(tracer trace.Tracer, flush func(context.Context) error, path string, log *slog.Logger) *Rollouts {
-	r := &Rollouts{tracer: tracer, flush: flush, path: path, log: log, wake: make(chan struct{}, 1), known: map[string]*status.Rollout{}}
+func newRollouts(post *post, path string, log *slog.Logger) *Rollouts {
+	r := &Rollouts{post: post, path: path, log: log, wake: make(chan struct{}, 1), known: map[string]*status.Rollout{}}
 	var err error
 	if r.ledger, err = readLedger(path); err != nil {
 		log.Warn("traces of rollouts may be told twice", "err", err)
@@ -60,7 +58,7 @@ func newRollouts(tracer trace.Tracer, flush func(context.Context) error, path st
 // Observe takes down what of rollouts was done, for Run to tell. It does not wait. The span of ctx is that of the
 // collection that saw it.
 func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
-	if r.tracer == nil {
+	if r.post == nil {
 		return
 	}
 	r.mu.Lock()
@@ -108,7 +106,7 @@ func (r *Rollouts) take(now time.Time, e status.EndedRollout, seen spanRef) (new
 		default:
 			p.Pod, p.Definition, p.Seen, p.Rollout = e.Pod, e.Definition, seen, *ro
 			p.Rollout.Steps = nil
-			told.Waiting = append(told.Waiting, waiting{id, p})
+			told.Waiting = append(told.Waiting, waiting{id, now, p})
 			news = true
 		}
 	}
@@ -127,25 +125,14 @@ func (r *Rollouts) take(now time.Time, e status.EndedRollout, seen spanRef) (new
 	return news
 }
 
-// Run tells what Observe takes down, until ctx ends and once more then. What does not arrive is told again.
+// Run tells what Observe takes down, until ctx ends and once more then. What does not arrive is told again, after a
+// while: what comes in the meantime waits with it.
 func (r *Rollouts) Run(ctx context.Context) error {
-	if r.tracer == nil {
+	if r.post == nil {
 		return nil
 	}
 	var failing error
-	var again <-chan time.Time
-	r.stir() // what a former process left
-	for over := false; !over; {
-		select {
-		case <-ctx.Done():
-			over = true
-		case <-r.wake:
-		case <-again:
-		}
-		arrived, err := r.tell(ctx)
-		if again = nil; !arrived {
-			again = time.After(retryInterval)
-		}
+	remember := func(err error) {
 		switch {
 		case err != nil && failing == nil:
 			r.log.Error("the traces of rollouts cannot be remembered", "err", err)
@@ -154,7 +141,31 @@ func (r *Rollouts) Run(ctx context.Context) error {
 		}
 		failing = err
 	}
-	return nil
+	var again <-chan time.Time
+	r.stir() // what a former process left
+	for {
+		select {
+		case <-ctx.Done():
+		case <-r.wake:
+			if again != nil && ctx.Err() == nil {
+				remember(r.save())
+				continue
+			}
+		case <-again:
+		}
+		if ctx.Err() != nil {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+			defer cancel()
+			_, err := r.tell(last)
+			remember(err)
+			return nil
+		}
+		arrived, err := r.tell(ctx)
+		remember(err)
+		if again = nil; !arrived {
+			again = time.After(retryInterval)
+		}
+	}
 }
 
 // stir has Run look at what waits.
@@ -165,127 +176,46 @@ func (r *Rollouts) stir() {
 	}
 }
 
-// tell writes the ledger, tells what waits in it, and takes down what arrived. What cannot be written is told all the
-// same; what nobody takes is given up when it is old.
-func (r *Rollouts) tell(ctx context.Context) (arrived bool, err error) {
+// save writes the ledger.
+func (r *Rollouts) save() error {
 	r.mu.Lock()
-	waiting := r.ledger.pending()
 	data := r.ledger.marshal()
 	r.mu.Unlock()
-	if len(waiting) == 0 {
+	return saveLedger(r.path, data)
+}
+
+// tell writes the ledger, tells what waits in it, as much at once as may be, and takes down what need not be told again.
+// What cannot be written is told all the same; what nobody takes is given up when it has waited for long.
+func (r *Rollouts) tell(ctx context.Context) (arrived bool, err error) {
+	r.mu.Lock()
+	pending := r.ledger.pending()
+	r.mu.Unlock()
+	if len(pending) == 0 {
 		return true, nil
 	}
-	err = saveLedger(r.path, data)
-	for _, w := range waiting {
-		w.Part.span(r.tracer, w.ID)
+	err = r.save()
+	for some := range slices.Chunk(pending, r.post.batch) {
+		if !r.post.deliver(ctx, some) {
+			if ctx.Err() == nil {
+				r.post.account.lose(r.settle(pending, func(w waiting) bool { return r.now.Sub(w.Since) > rolloutAge }))
+				err = r.save()
+			}
+			return false, err
+		}
+		r.settle(some, func(waiting) bool { return true })
+		err = r.save()
 	}
-	if ctx.Err() != nil { // at the end it has a moment more
-		ctx = context.WithoutCancel(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	arrived = r.flush(ctx) == nil
+	return true, err
+}
+
+// settle takes down those that need not be told again, and returns how many they are.
+func (r *Rollouts) settle(all []waiting, done func(waiting) bool) (settled int) {
 	r.mu.Lock()
-	for _, w := range waiting {
-		if arrived || r.now.Sub(w.Part.end()) > rolloutAge {
-			r.ledger.trace(w.Part.Rollout.TraceID).tell(w.ID)
+	defer r.mu.Unlock()
+	for _, w := range all {
+		if done(w) && r.ledger.trace(w.Part.Rollout.TraceID).tell(w.ID) {
+			settled++
 		}
 	}
-	data = r.ledger.marshal()
-	r.mu.Unlock()
-	return arrived, errors.Join(err, saveLedger(r.path, data))
-}
-
-// span starts and ends the span of a part of a rollout.
-func (p *part) span(tracer trace.Tracer, id string) {
-	ro := &p.Rollout
-	traceID, err := trace.TraceIDFromHex(ro.TraceID)
-	spanID, bad := trace.SpanIDFromHex(id)
-	root, worse := trace.SpanIDFromHex(ro.SpanID())
-	if errors.Join(err, bad, worse) != nil {
-		return // an ID that no rollout has
-	}
-	ctx := WithIDs(context.Background(), traceID, spanID)
-	var common []attribute.KeyValue
-	if p.Pod.Name != "" {
-		common = []attribute.KeyValue{semconv.K8SNamespaceName(p.Pod.Namespace), semconv.K8SPodName(p.Pod.Name), semconv.K8SPodUID(ro.UID)}
-	}
-	if p.Step == nil {
-		p.root(ctx, tracer, common)
-		return
-	}
-	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: traceID, SpanID: root, TraceFlags: trace.FlagsSampled,
-	}))
-	p.child(ctx, tracer, common)
-}
-
-// root is the span of the rollout itself.
-func (p *part) root(ctx context.Context, tracer trace.Tracer, common []attribute.KeyValue) {
-	ro := &p.Rollout
-	attributes := append(common, outcomeKey.String(string(ro.Outcome)))
-	if d := p.Definition; d.ID != "" {
-		attributes = append(attributes, definitionIDKey.String(d.ID), definitionSourceKey.String(string(d.Source)),
-			definitionVersionKey.Int64(int64(ro.Version)), definitionRevisionKey.String(ro.Revision), semconv.FilePath(d.Path))
-	}
-	previous := spanRef{ro.Previous, ro.PreviousSpanID()}
-	_, s := tracer.Start(ctx, "rollout", trace.WithTimestamp(ro.Started), trace.WithAttributes(attributes...),
-		trace.WithLinks(slices.Concat(previous.link("previous"), p.Seen.link("collection"))...))
-	switch ro.Outcome {
-	case status.OutcomeReady:
-		s.SetStatus(codes.Ok, "")
-	case status.OutcomeRejected, status.OutcomeFailed, status.OutcomeTimedOut:
-		fail(s, p.Last)
-	}
-	s.End(trace.WithTimestamp(ro.Ended))
-}
-
-// child is the span of one step. One that was never done ends with the rollout, in an error unless somebody just changed
-// his mind.
-func (p *part) child(ctx context.Context, tracer trace.Tracer, common []attribute.KeyValue) {
-	ro, step := &p.Rollout, p.Step
-	name, attributes := string(step.Name), append(common, stepKey.String(string(step.Name)))
-	if step.Container != "" {
-		name += " " + step.Container
-		attributes = append(attributes, semconv.K8SContainerName(step.Container))
-	}
-	_, s := tracer.Start(ctx, name, trace.WithTimestamp(step.Start), trace.WithAttributes(attributes...),
-		trace.WithLinks(p.Seen.link("collection")...))
-	end := p.end()
-	if step.Reason != "" {
-		at := step.Since
-		if at.Before(step.Start) || at.After(end) {
-			at = end
-		}
-		s.AddEvent("staticpod.problem", trace.WithTimestamp(at), trace.WithAttributes(problemAttributes(step)...))
-	}
-	gaveUp := ro.Outcome == status.OutcomeSuperseded || ro.Outcome == status.OutcomeRemoved
-	if step.Name == status.StepRejected || step.End.IsZero() && !gaveUp {
-		fail(s, step)
-	}
-	s.End(trace.WithTimestamp(end))
-}
-
-// fail has a span end in an error, with what was in the way of a step; nil for nothing that is known.
-func fail(s trace.Span, step *status.Step) {
-	if step == nil || step.Reason == "" {
-		s.SetStatus(codes.Error, "")
-		return
-	}
-	s.SetStatus(codes.Error, step.Reason+": "+step.Message)
-	s.SetAttributes(semconv.ErrorTypeKey.String(step.Reason))
-}
-
-func problemAttributes(step *status.Step) []attribute.KeyValue {
-	attributes := []attribute.KeyValue{problemReasonKey.String(step.Reason), problemMessageKey.String(step.Message)}
-	if step.Path != "" {
-		attributes = append(attributes, semconv.FilePath(step.Path))
-	}
-	if step.Line > 0 {
-		attributes = append(attributes, problemLineKey.Int(step.Line))
-	}
-	if step.Field != "" {
-		attributes = append(attributes, problemFieldKey.String(step.Field))
-	}
-	return attributes
+	return settled
 }

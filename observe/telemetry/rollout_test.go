@@ -29,24 +29,42 @@ var dawn = time.Date(2026, 1, 2, 6, 0, 0, 0, time.UTC)
 type teller struct {
 	*Rollouts
 	exporter *tracetest.InMemoryExporter
+	account  *signal
 	log      bytes.Buffer
-	down     bool // nothing arrives
+	fails    func(sent int) error // what the receiver answers; nil for yes
+	delay    time.Duration        // after which it does
+	exports  int
 }
 
 func newTeller(t *testing.T, path string) *teller {
 	t.Helper()
 	r := &teller{exporter: tracetest.NewInMemoryExporter()}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(ids{}), sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(r.exporter))
-	flush := func(context.Context) error {
-		if r.down {
-			r.exporter.Reset()
-			return errors.New("nobody is there")
-		}
-		return nil
-	}
-	r.Rollouts = newRollouts(provider.Tracer(scope+"/rollout"), flush, path, slog.New(slog.NewTextHandler(&r.log, nil)))
+	log := slog.New(slog.NewTextHandler(&r.log, nil))
+	r.account = &signal{name: signalTraces, limit: 8, log: log}
+	r.Rollouts = newRollouts(newPost(r, r.account, 4, 30*time.Second), path, log)
 	return r
 }
+
+// ExportSpans is the receiver.
+func (r *teller) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	r.exports++
+	if r.delay > 0 {
+		select {
+		case <-time.After(r.delay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if r.fails != nil {
+		return r.fails(len(spans))
+	}
+	return r.exporter.ExportSpans(ctx, spans)
+}
+
+func (r *teller) Shutdown(context.Context) error { return nil }
+
+// down is a receiver that is not there.
+func down(int) error { return errors.New("nobody is there") }
 
 // sees has the rollouts of a snapshot observed and told.
 func (r *teller) sees(t *testing.T, s *status.Snapshot) []string {
@@ -294,26 +312,29 @@ func TestLedgerIsBounded(t *testing.T) {
 func TestRolloutThatDoesNotArrive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rollouts.json")
 	r := newTeller(t, path)
-	r.down = true
+	r.fails = down
 	ro := over(rolling(stage(status.StepChanged, "", 0, 1)), status.OutcomeReady, 1)
 	r.sees(t, snapshot(ro))
 	r = newTeller(t, path)
-	r.down = true
+	r.fails = down
 	r.sees(t, snapshot(ro))
-	r.down = false
+	r.fails = nil
 	if have := r.sees(t, snapshot(ro)); !slices.Equal(have, []string{"changed", "rollout"}) {
 		t.Errorf("told: %q", have)
 	}
 
 	path = filepath.Join(t.TempDir(), "rollouts.json")
 	r = newTeller(t, path)
-	r.down = true
+	r.fails = down
 	r.sees(t, snapshot(ro))
 	late := snapshot(ro)
-	late.At = ro.Ended.Add(rolloutAge + time.Second)
+	late.At = late.At.Add(rolloutAge + time.Second)
 	r.sees(t, late)
 	if len(r.ledger.pending()) > 0 {
 		t.Error("it is told for ever")
+	}
+	if got := r.account.count(); got.Failed != 2 || got.Exported != 0 {
+		t.Errorf("what was given up is not lost: %+v", got)
 	}
 }
 

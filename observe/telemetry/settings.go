@@ -48,13 +48,20 @@ type Settings struct {
 	ratio   float64
 	dropped bool
 
-	spanQueue, recordQueue int // how many may wait for their export
+	spans, records batching
 
 	delta       bool // the change of counters and histograms since the last export, rather than their total
 	deltaCounts bool // also of what is not measured at the time of its event
 	exponential bool // histograms have exponential buckets, where they have both
 
 	observeSDK bool // the SDK's metrics about itself
+}
+
+// batching is how spans or log records wait for their export.
+type batching struct {
+	queue   int           // how many may wait
+	batch   int           // how many are exported at once
+	timeout time.Duration // for a batch
 }
 
 // Used reports whether anything is exported.
@@ -81,8 +88,8 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		logs:    e.destination(signalLogs),
 	}
 	s.ratio, s.dropped = e.sampler()
-	s.spanQueue = e.batches("OTEL_BSP_")
-	s.recordQueue = e.batches("OTEL_BLRP_")
+	s.spans = e.batches("OTEL_BSP_")
+	s.records = e.batches("OTEL_BLRP_")
 	e.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 1)
 	e.milliseconds("OTEL_METRIC_EXPORT_TIMEOUT", 1)
 	for _, name := range limits {
@@ -160,18 +167,20 @@ func (e *environment) sampler() (ratio float64, dropped bool) {
 	return defaultRatio, false
 }
 
-// batches reads the variables of a batch processor and returns the size of its queue.
-func (e *environment) batches(prefix string) int {
-	const queue, batch = 2048, 512 // as the standard has it
+// batches reads the variables of a batch processor.
+func (e *environment) batches(prefix string) batching {
+	const queue, batch, timeout = 2048, 512, 30 * time.Second // as the standard has it
 	e.milliseconds(prefix+"SCHEDULE_DELAY", 0)
-	e.milliseconds(prefix+"EXPORT_TIMEOUT", 1)
-	size := e.number(prefix+"MAX_QUEUE_SIZE", 1)
-	largest := e.number(prefix+"MAX_EXPORT_BATCH_SIZE", 1)
-	size = cmp.Or(size, queue)
-	if largest > size {
-		e.refuse(prefix+"MAX_EXPORT_BATCH_SIZE", fmt.Sprintf("is %d, more than the %d of %sMAX_QUEUE_SIZE", largest, size, prefix))
+	b := batching{
+		queue:   cmp.Or(e.number(prefix+"MAX_QUEUE_SIZE", 1), queue),
+		batch:   e.number(prefix+"MAX_EXPORT_BATCH_SIZE", 1),
+		timeout: cmp.Or(e.milliseconds(prefix+"EXPORT_TIMEOUT", 1), timeout),
 	}
-	return size
+	if b.batch > b.queue {
+		e.refuse(prefix+"MAX_EXPORT_BATCH_SIZE", fmt.Sprintf("is %d, more than the %d of %sMAX_QUEUE_SIZE", b.batch, b.queue, prefix))
+	}
+	b.batch = cmp.Or(b.batch, min(batch, b.queue))
+	return b
 }
 
 // milliseconds reads a time, 0 when it is not set.

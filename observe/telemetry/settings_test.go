@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func variables(pairs ...string) func(string) string {
@@ -19,7 +20,8 @@ func variables(pairs ...string) func(string) string {
 func TestSettings(t *testing.T) {
 	none := destination{exportNone, protocolHTTP}
 	otlp := destination{exportOTLP, protocolHTTP}
-	defaults := Settings{traces: none, metrics: none, logs: none, ratio: defaultRatio, spanQueue: 2048, recordQueue: 2048}
+	defaults := Settings{traces: none, metrics: none, logs: none, ratio: defaultRatio,
+		spans: batching{2048, 512, 30 * time.Second}, records: batching{2048, 512, 30 * time.Second}}
 	with := func(change func(*Settings)) Settings {
 		s := defaults
 		change(&s)
@@ -59,12 +61,14 @@ func TestSettings(t *testing.T) {
 				s.traces, s.metrics.protocol, s.logs = destination{exportOTLP, protocolGRPC}, protocolGRPC, otlp
 			}),
 		},
-		"every collection":             {[]string{"OTEL_TRACES_SAMPLER=parentbased_always_on"}, with(func(s *Settings) { s.ratio = 1 })},
-		"no collection":                {[]string{"OTEL_TRACES_SAMPLER=always_off"}, with(func(s *Settings) { s.ratio, s.dropped = 0, true })},
-		"some collections":             {[]string{"OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.25"}, with(func(s *Settings) { s.ratio = 0.25 })},
-		"only the eventful":            {[]string{"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0"}, with(func(s *Settings) { s.ratio = 0 })},
-		"a ratio unsaid":               {[]string{"OTEL_TRACES_SAMPLER=traceidratio"}, with(func(s *Settings) { s.ratio = 1 })},
-		"queues":                       {[]string{"OTEL_BSP_MAX_QUEUE_SIZE=10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=10", "OTEL_BLRP_MAX_QUEUE_SIZE=20"}, with(func(s *Settings) { s.spanQueue, s.recordQueue = 10, 20 })},
+		"every collection":  {[]string{"OTEL_TRACES_SAMPLER=parentbased_always_on"}, with(func(s *Settings) { s.ratio = 1 })},
+		"no collection":     {[]string{"OTEL_TRACES_SAMPLER=always_off"}, with(func(s *Settings) { s.ratio, s.dropped = 0, true })},
+		"some collections":  {[]string{"OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.25"}, with(func(s *Settings) { s.ratio = 0.25 })},
+		"only the eventful": {[]string{"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0"}, with(func(s *Settings) { s.ratio = 0 })},
+		"a ratio unsaid":    {[]string{"OTEL_TRACES_SAMPLER=traceidratio"}, with(func(s *Settings) { s.ratio = 1 })},
+		"queues": {[]string{"OTEL_BSP_MAX_QUEUE_SIZE=10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=5", "OTEL_BSP_EXPORT_TIMEOUT=1500", "OTEL_BLRP_MAX_QUEUE_SIZE=20"}, with(func(s *Settings) {
+			s.spans, s.records = batching{10, 5, 1500 * time.Millisecond}, batching{20, 20, 30 * time.Second}
+		})},
 		"delta":                        {[]string{"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=Delta"}, with(func(s *Settings) { s.delta, s.deltaCounts = true, true })},
 		"low memory":                   {[]string{"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=lowmemory"}, with(func(s *Settings) { s.delta = true })},
 		"exponential buckets":          {[]string{"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram"}, with(func(s *Settings) { s.exponential = true })},

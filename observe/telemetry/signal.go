@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -9,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
 )
@@ -56,11 +58,32 @@ func (s *signal) done(n int, err error) {
 	if s.limit > 0 {
 		s.waiting -= min(s.waiting, uint64(n))
 	}
+	s.settle(n, err)
+}
+
+// answered takes the result of an export past the queue: n is how many were taken or refused, and 0 when they are
+// to be sent again.
+func (s *signal) answered(n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(n, err)
+}
+
+// lose counts what was to be sent again and is given up.
+func (s *signal) lose(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed += uint64(n)
+	s.lost += uint64(n)
+}
+
+// settle counts, and says it when the export begins to fail or works again. s.mu is held.
+func (s *signal) settle(n int, err error) {
 	failed := failures(n, err)
 	s.exported += uint64(n) - failed
 	s.failed += failed
 	s.lost += failed
-	if err != nil && failed == 0 {
+	if err != nil && n > 0 && failed == 0 {
 		if word := clip(err.Error()); word != s.said {
 			s.said = word
 			s.log.Warn("telemetry is exported, and the receiver has something to say", "signal", s.name, "said", word)
@@ -78,25 +101,6 @@ func (s *signal) done(n int, err error) {
 		}
 		s.failing, s.full, s.lost = false, false, 0
 		s.log.Info("telemetry is exported again", attributes...)
-	}
-}
-
-// flush returns a flush that says what the SDK's does not: that something did not arrive of what the queue was about to
-// export by itself.
-func (s *signal) flush(queue func(context.Context) error) func(context.Context) error {
-	missing := func() uint64 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.failed + s.dropped
-	}
-	last := missing()
-	return func(ctx context.Context) error {
-		err := queue(ctx)
-		before := last
-		if last = missing(); err == nil && last > before {
-			err = fmt.Errorf("%d did not arrive", last-before)
-		}
-		return err
 	}
 }
 
@@ -132,6 +136,26 @@ func failures(n int, err error) uint64 {
 		}
 	}
 	return uint64(n)
+}
+
+// refused is what the SDK says of a receiver that answers over HTTP that it does not want what it was sent.
+var refused = regexp.MustCompile(`failed to send to \S+: (4\d\d) `)
+
+// final reports whether an export that failed must not be tried again, by what OTLP says: the receiver took a part, or
+// answered that it does not want any.
+func final(err error) bool {
+	if rejected.MatchString(err.Error()) {
+		return true
+	}
+	if m := refused.FindStringSubmatch(err.Error()); m != nil {
+		return m[1] != "408" && m[1] != "429" // it had no time
+	}
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.FailedPrecondition,
+		codes.Unimplemented, codes.Unauthenticated:
+		return true
+	}
+	return false
 }
 
 // messageLimit is how much of an error is logged: receivers answer with whole pages.

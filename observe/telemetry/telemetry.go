@@ -24,15 +24,14 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
 )
 
 const (
 	scope = "github.com/staticpod-exporter/staticpod-exporter"
-	// flushTimeout bounds what Close waits for a receiver that does not answer.
-	flushTimeout = 5 * time.Second
+	// flushTimeout bounds what Close waits for a receiver that does not answer. Rollouts have waited before.
+	flushTimeout = 5*time.Second - lastTimeout
 )
 
 // Options of a Telemetry.
@@ -52,13 +51,11 @@ type Telemetry struct {
 	options  Options
 
 	traces   *sdktrace.TracerProvider // nil when they are not exported, as are the others
+	post     *post                    // of rollouts; nil when traces are not exported
 	versions versions
-	rollouts trace.Tracer
-	// flushRollouts exports what waits, and says whether all of it arrived.
-	flushRollouts func(context.Context) error
-	records       *sdklog.LoggerProvider
-	problems      log.Logger
-	metrics       *sdkmetric.MeterProvider
+	records  *sdklog.LoggerProvider
+	problems log.Logger
+	metrics  *sdkmetric.MeterProvider
 }
 
 // New makes what o.Settings ask for. An error is a mistake in the environment.
@@ -66,7 +63,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Telemetry{log: o.Logger, options: o, rollouts: tracenoop.Tracer{}, problems: lognoop.Logger{}}
+	t := &Telemetry{log: o.Logger, options: o, problems: lognoop.Logger{}}
 	if !o.Settings.Used() {
 		return t, nil
 	}
@@ -103,19 +100,14 @@ func (t *Telemetry) exportTraces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	account := t.signal(signalTraces, s.spanQueue)
-	queue := spanQueue{sdktrace.NewBatchSpanProcessor(accountedSpans{exporter, account}), account}
+	account := t.signal(signalTraces, s.spans.queue)
+	shared := inTurn{exporter, make(chan struct{}, 1)}
 	t.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(t.resource),
 		sdktrace.WithSampler(newSampler(s.ratio, s.dropped)),
-		sdktrace.WithSpanProcessor(newTail(queue)))
-	// Rollouts share the queue, and nothing else: they are few, and each is wanted.
-	rollouts := sdktrace.NewTracerProvider(
-		sdktrace.WithResource(t.resource),
-		sdktrace.WithSampler(sdktrace.AlwaysSample()),
-		sdktrace.WithIDGenerator(ids{}),
-		sdktrace.WithSpanProcessor(queue))
-	t.rollouts, t.flushRollouts = rollouts.Tracer(scope+"/rollout"), account.flush(rollouts.ForceFlush)
+		sdktrace.WithSpanProcessor(newTail(spanQueue{sdktrace.NewBatchSpanProcessor(accountedSpans{shared, account}), account})))
+	// Rollouts share the connection, and nothing else: they are few, and each is wanted.
+	t.post = newPost(shared, account, s.spans.batch, s.spans.timeout, sdktrace.WithResource(t.resource))
 	return nil
 }
 
@@ -125,7 +117,7 @@ func (t *Telemetry) exportLogs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	account := t.signal(signalLogs, s.recordQueue)
+	account := t.signal(signalLogs, s.records.queue)
 	t.records = sdklog.NewLoggerProvider(
 		sdklog.WithResource(t.resource),
 		sdklog.WithProcessor(recordQueue{sdklog.NewBatchProcessor(accountedRecords{exporter, account}), account}))
@@ -141,9 +133,6 @@ func (t *Telemetry) Traces() trace.TracerProvider {
 	}
 	return t.traces
 }
-
-// Rollouts starts spans that are always exported, with the IDs of WithIDs. When no traces are exported they are none.
-func (t *Telemetry) Rollouts() trace.Tracer { return t.rollouts }
 
 // Signals returns the account of what is exported, one of each signal.
 func (t *Telemetry) Signals() []metrics.Signal {

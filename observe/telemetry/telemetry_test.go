@@ -83,8 +83,6 @@ func TestNothingRunsUnlessItIsAskedFor(t *testing.T) {
 			_, span := provider.Tracer("test").Start(t.Context(), "collection")
 			span.End()
 		}
-		_, span := telemetry.Rollouts().Start(t.Context(), "rollout")
-		span.End()
 	}
 	endpoint := "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address
 	for name, set := range map[string][]string{
@@ -113,7 +111,7 @@ func TestNothingRunsUnlessItIsAskedFor(t *testing.T) {
 	for _, protocol := range []string{protocolGRPC, protocolHTTP} {
 		t.Run("it is wanted over "+protocol, func(t *testing.T) {
 			before, dialledBefore := sdkGoroutines(t), dials.Load()
-			telemetry := start(t, nil, endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL="+protocol, "OTEL_EXPORTER_OTLP_TIMEOUT=100", "OTEL_METRICS_EXPORTER=none")
+			telemetry := start(t, nil, endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL="+protocol, "OTEL_EXPORTER_OTLP_TIMEOUT=100", "OTEL_METRICS_EXPORTER=none", "OTEL_TRACES_SAMPLER=always_on")
 			use(telemetry)
 			if sdkGoroutines(t) == before {
 				t.Error("no goroutine of the SDK: the test above proves nothing")
