@@ -50,6 +50,7 @@ var rooms = map[string][]string{
 	"go.opentelemetry.io/otel/exporters/":     {"observe/telemetry"},
 	"google.golang.org/grpc":                  {"cri", "collector/kubelet", "collector/diagnose"},
 	"google.golang.org/grpc/codes":            {"cri", "collector/kubelet", "collector/diagnose", "observe/telemetry"}, // in what receivers answer
+	"google.golang.org/grpc/credentials":      {"cri", "collector/kubelet", "collector/diagnose", "observe/telemetry"}, // none of them
 	"google.golang.org/grpc/status":           {"cri", "collector/kubelet", "collector/diagnose", "observe/telemetry"},
 	"k8s.io/cri-client/":                      {"cri"},
 	"k8s.io/kubernetes/":                      {"manifest"},

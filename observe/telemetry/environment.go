@@ -17,11 +17,13 @@ type environment struct {
 	getenv func(string) string
 	errs   []error
 	said   map[string]bool // variables in errs: several signals read the general ones
+	wrong  bool            // something was, since somebody last asked
 }
 
 func (e *environment) get(name string) string { return strings.TrimSpace(e.getenv(name)) }
 
 func (e *environment) refuse(name, why string) {
+	e.wrong = true
 	if e.said[name] {
 		return
 	}
@@ -73,11 +75,11 @@ func (e *environment) fraction(name string) (float64, bool) {
 	return f, true
 }
 
-// endpoint checks a URL.
-func (e *environment) endpoint(name string) {
+// endpoint reads a URL, nil when it is not set.
+func (e *environment) endpoint(name string) *url.URL {
 	value := e.get(name)
 	if value == "" {
-		return
+		return nil
 	}
 	u, err := url.Parse(value)
 	switch {
@@ -85,7 +87,10 @@ func (e *environment) endpoint(name string) {
 		e.refuse(name, "has credentials in it: they belong in a header")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		e.refuse(name, "is no URL of the form http://HOST:PORT, or https:// for TLS")
+	default:
+		return u
 	}
+	return nil
 }
 
 // headers checks a list of KEY=VALUE.
