@@ -19,7 +19,7 @@ func newCheckConfigCommand() *cobra.Command {
 		Long: `Check-config reads flags, environment and configuration file exactly as serve does, checks every key, the
 OTEL_ variables, the web configuration file, and the pods below machine.pods.
 
-Exit codes: 0 serve would start with it, 1 it would not or a pod would be refused, 2 wrong usage.`,
+Exit codes: 0 serve would start with it and do all of it, 1 it would not or a pod would be refused, 2 wrong usage.`,
 		Example: `  # before a restart or a reload
   staticpod-exporter check-config --config.file /etc/staticpod-exporter/config.yaml && systemctl reload staticpod-exporter`,
 		Args: cobra.NoArgs,

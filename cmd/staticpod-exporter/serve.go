@@ -91,10 +91,10 @@ func newLogger(c LogConfig, out io.Writer) (*slog.Logger, error) {
 func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *slog.Logger) error {
 	config := c.inForce
 
-	// What is exported by OpenTelemetry, of all that follows.
+	// What is exported by OpenTelemetry, of all that follows. A mistake there costs the export, and not the node its pods.
 	settings, err := telemetry.ReadSettings(os.Getenv)
 	if err != nil {
-		return fmt.Errorf("environment: %w", err)
+		log.Error("the OTEL_ variables cannot be used: running without the signals that they are about", "err", err)
 	}
 	node, err := manifest.NodeName(config.Node, config.Manifest.StateDirectory)
 	if err != nil {
@@ -104,7 +104,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 		Settings: settings, Node: node, Version: version.Version, Console: os.Stdout, Logger: log,
 	})
 	if err != nil {
-		return err
+		log.Error("telemetry is not exported in full", "err", err)
 	}
 	defer func(log *slog.Logger) { // that is not exported
 		if err := exports.Close(ctx); err != nil {
@@ -151,7 +151,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	// Everyone who wants to know.
 	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals})
 	if err := exports.Metrics(ctx, publisher); err != nil {
-		return err
+		log.Error("metrics are not exported", "err", err)
 	}
 	rollouts := exports.NewRollouts(filepath.Join(config.Manifest.StateDirectory, "rollouts.json"))
 	pages := web.New(web.Options{

@@ -51,6 +51,25 @@ func TestOwnLog(t *testing.T) {
 	}
 }
 
+// A variable that cannot be costs what it is about, and no more.
+func TestWrongVariables(t *testing.T) {
+	r := listen(t, otlp.Options{})
+	o := observe(t, slices.Concat(quick, r.Environment(otlp.HTTP), []string{"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http/json"})...)
+	o.refuse(t)
+	await.Nil(t, "traces", func(context.Context) error {
+		if len(r.Spans()) == 0 {
+			return errors.New("there are none")
+		}
+		return r.Refused()
+	})
+	if metrics, records := len(r.Metrics()), len(r.Records()); metrics > 0 || records > 0 {
+		t.Errorf("%d exports of metrics and %d log records", metrics, records)
+	}
+	if n := o.log.count("level=ERROR", "OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"); n != 1 {
+		t.Errorf("it is said %d times which are wrong", n)
+	}
+}
+
 // A receiver may take a part of what it is sent, and may have something to say of what it takes.
 func TestPartialSuccess(t *testing.T) {
 	for _, protocol := range []string{otlp.GRPC, otlp.HTTP} {

@@ -11,7 +11,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// newResource describes the exporter and its node; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME have the last word.
+// newResource describes the exporter and its node; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME have the last word. With an
+// error it says what it can.
 func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 	machine, _ := os.ReadFile("/etc/machine-id") // missing in most containers
 	r, err := resource.New(ctx,
@@ -24,7 +25,7 @@ func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 			semconv.K8SNodeName(o.Node)),
 		resource.WithFromEnv())
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return r, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	return r, nil
 }

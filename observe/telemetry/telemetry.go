@@ -58,7 +58,7 @@ type Telemetry struct {
 	metrics  *sdkmetric.MeterProvider
 }
 
-// New makes what o.Settings ask for. An error is a mistake in the environment.
+// New makes what o.Settings ask for. An error says what of that is not exported; the Telemetry does the rest.
 func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -71,21 +71,18 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Logger.Debug("opentelemetry", "err", err) }))
 	otel.SetLogger(logr.FromSlogHandler(quiet{o.Logger.Handler()}))
 
+	var errs []error
 	var err error
 	if t.resource, err = newResource(ctx, o); err != nil {
-		return nil, err
+		errs = append(errs, err) // it has the rest all the same
 	}
 	if o.Settings.traces.used() {
-		if err := t.exportTraces(ctx); err != nil {
-			return nil, err
-		}
+		errs = append(errs, t.exportTraces(ctx))
 	}
 	if o.Settings.logs.used() {
-		if err := t.exportLogs(ctx); err != nil {
-			return nil, errors.Join(err, t.Close(ctx))
-		}
+		errs = append(errs, t.exportLogs(ctx))
 	}
-	return t, nil
+	return t, errors.Join(errs...)
 }
 
 func (t *Telemetry) signal(name string, queue int) *signal {

@@ -126,6 +126,18 @@ func TestNothingRunsUnlessItIsAskedFor(t *testing.T) {
 	}
 }
 
+// What cannot be said of the exporter is an error, and no reason to say nothing.
+func TestResourceThatCannotBeRead(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "x")
+	telemetry, err := New(t.Context(), Options{Settings: Settings{traces: destination{exporter: exportConsole}, spans: batching{1, 1, time.Second}}, Node: "node1", Console: t.Output()})
+	if err == nil || telemetry.Traces() == nil || !strings.Contains(telemetry.resource.String(), "k8s.node.name=node1") {
+		t.Errorf("it has %s, and says %v", telemetry.resource, err)
+	}
+	if err := telemetry.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // journal is a log to look into.
 type journal struct {
 	mu    sync.Mutex
