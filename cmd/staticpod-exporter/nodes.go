@@ -112,8 +112,10 @@ func watchAll(ctx context.Context, exporters []*client, path, id string, p print
 	var g errgroup.Group
 	for _, exporter := range exporters {
 		w := &watcher{exporter: exporter, path: path, id: id, printer: shared, log: stderr, known: map[string]known{}, persistent: len(exporters) > 1}
+		counted := false
 		w.arrived = func(reached bool) error {
-			err := shared.arrived(reached)
+			err := shared.arrived(reached, !counted)
+			counted = true
 			if shared.vain() {
 				cancel()
 			}
@@ -147,8 +149,8 @@ type sharedPrinter struct {
 
 	mu       sync.Mutex
 	printer  printer
-	waiting  int // watchers that have not arrived
-	reached  int // those that have, with contents
+	waiting  int // watchers that have neither reached their exporter nor been refused
+	reached  int // those that have printed its contents
 	hurried  bool
 	open     bool
 	openFail error
@@ -178,12 +180,15 @@ func (s *sharedPrinter) hurry() {
 	s.openFail = s.letOut()
 }
 
-// arrived counts a watcher that has printed its first contents, or has not reached its exporter.
-func (s *sharedPrinter) arrived(reached bool) error {
+// arrived counts a watcher that has printed its first contents, or has not reached its exporter, in which case it may come
+// again with them. First is whether it has not been counted before.
+func (s *sharedPrinter) arrived(reached, first bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begin()
-	s.waiting--
+	if first {
+		s.waiting--
+	}
 	if reached {
 		s.reached++
 	}

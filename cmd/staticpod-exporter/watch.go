@@ -27,7 +27,7 @@ type watcher struct {
 	said     string           // what the log was told last
 
 	persistent bool                     // tries again when the first connection fails
-	arrived    func(reached bool) error // is told once whether the first connection came to be
+	arrived    func(reached bool) error // is told when the first attempt to connect fails, and when the first connection comes to be
 	reached    bool                     // a connection has come to be
 }
 
@@ -44,7 +44,7 @@ type printError struct{ error }
 func (w *watcher) run(ctx context.Context) error {
 	wait := reconnectSoonest
 	for first := true; ; first = false {
-		connected, err := w.follow(ctx, first)
+		connected, err := w.follow(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -75,9 +75,8 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// follow prints one connection's events, the first one's or a later one's, until it breaks. Connected is whether the
-// initial contents came.
-func (w *watcher) follow(ctx context.Context, first bool) (connected bool, err error) {
+// follow prints one connection's events until it breaks. Connected is whether the initial contents came.
+func (w *watcher) follow(ctx context.Context) (connected bool, err error) {
 	s, err := w.exporter.watch(ctx, w.path, w.id)
 	if err != nil {
 		return false, err
@@ -98,7 +97,7 @@ func (w *watcher) follow(ctx context.Context, first bool) (connected bool, err e
 				}
 				connected = true
 				err := w.catchUp(initial)
-				if err == nil && first {
+				if err == nil && !w.reached {
 					err = w.arrived(true)
 				}
 				w.reached = true

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,12 +184,14 @@ func TestSharedPrinterHoldsBack(t *testing.T) {
 		arrive func(*sharedPrinter)
 		want   string
 	}{
-		"one of two":                   {func(s *sharedPrinter) { s.arrived(true) }, ""},
-		"all":                          {func(s *sharedPrinter) { s.arrived(true); s.arrived(false) }, "a\n"},
-		"nobody":                       {func(s *sharedPrinter) { s.arrived(false); s.arrived(false) }, ""},
-		"one in time":                  {func(s *sharedPrinter) { s.arrived(true); s.hurry() }, "a\n"},
-		"one too late":                 {func(s *sharedPrinter) { s.hurry(); s.arrived(true) }, "a\n"},
-		"nobody, and patience is over": {func(s *sharedPrinter) { s.arrived(false); s.hurry() }, ""},
+		"one of two":                   {func(s *sharedPrinter) { s.arrived(true, true) }, ""},
+		"all":                          {func(s *sharedPrinter) { s.arrived(true, true); s.arrived(false, true) }, "a\n"},
+		"nobody":                       {func(s *sharedPrinter) { s.arrived(false, true); s.arrived(false, true) }, ""},
+		"one that comes again, of two": {func(s *sharedPrinter) { s.arrived(false, true); s.arrived(true, false) }, ""},
+		"one that comes again":         {func(s *sharedPrinter) { s.arrived(false, true); s.arrived(true, false); s.arrived(false, true) }, "a\n"},
+		"one in time":                  {func(s *sharedPrinter) { s.arrived(true, true); s.hurry() }, "a\n"},
+		"one too late":                 {func(s *sharedPrinter) { s.hurry(); s.arrived(true, true) }, "a\n"},
+		"nobody, and patience is over": {func(s *sharedPrinter) { s.arrived(false, true); s.hurry() }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
@@ -238,6 +241,49 @@ func TestGetWatchDoesNotWaitForASilentNode(t *testing.T) {
 		"NODE    *   NAMESPACE   TYPE        ID              VERSION",
 		"node1   +   k8s         StaticPod   default-nginx   1",
 	)
+}
+
+// One that refuses at first and then answers is watched, whatever becomes of the others.
+func TestGetWatchOfANodeThatComesWhileAnotherIsSilent(t *testing.T) {
+	first, err := newExporter("127.0.0.1:0", named("node1", "default-nginx=1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.server.Close)
+	var answers atomic.Bool
+	starts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !answers.Swap(true) {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+			return
+		}
+		first.server.Config.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(starts.Close)
+	t.Cleanup(starts.CloseClientConnections)
+	refuse, asked := make(chan struct{}), make(chan struct{}, 10)
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-refuse:
+			http.Error(w, "no", http.StatusServiceUnavailable)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(silent.Close)
+	c := begin(t, "get", "sp", "-w", "-n", starts.URL+","+silent.URL)
+	c.expect(
+		"NODE    *   NAMESPACE   TYPE        ID              VERSION",
+		"node1   +   k8s         StaticPod   default-nginx   1",
+	)
+	<-asked
+	close(refuse)
+	<-asked // again: it is known to have refused
+	first.publish(named("node1", "default-nginx=2"))
+	c.expect("node1       k8s         StaticPod   default-nginx   2")
+	c.cancel()
+	if code := <-c.code; code != 1 {
+		t.Errorf("exit code %d though one was never reached", code)
+	}
 }
 
 func TestGetWatchDocuments(t *testing.T) {
