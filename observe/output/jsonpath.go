@@ -8,15 +8,13 @@ import (
 	"reflect"
 	"strings"
 
-	"k8s.io/client-go/util/jsonpath"
 	sigsjson "sigs.k8s.io/json"
 )
 
 // A JSONPath writes what a template finds in resources.
 type JSONPath struct {
-	w        io.Writer
-	template *jsonpath.JSONPath
-	single   bool
+	w       io.Writer
+	actions []action
 }
 
 // NewJSONPath returns a JSONPath on w. A template of one expression writes each result on a line of its own, objects and
@@ -29,15 +27,11 @@ func NewJSONPath(w io.Writer, template string) (*JSONPath, error) {
 	if !strings.Contains(template, "{") {
 		template = "{." + strings.TrimPrefix(template, ".") + "}"
 	}
-	parser, err := jsonpath.Parse("output", template)
+	actions, err := parseTemplate(template)
 	if err != nil {
 		return nil, fmt.Errorf("jsonpath: %w", err)
 	}
-	p := &JSONPath{w: w, template: jsonpath.New("output").AllowMissingKeys(true), single: len(parser.Root.Nodes) == 1}
-	if err := p.template.Parse(template); err != nil {
-		return nil, fmt.Errorf("jsonpath: %w", err)
-	}
-	return p, nil
+	return &JSONPath{w: w, actions: actions}, nil
 }
 
 // Write writes what the template finds in the JSON object of one resource. What a resource does not have is no error.
@@ -48,24 +42,22 @@ func (p *JSONPath) Write(object []byte) error {
 		return fmt.Errorf("resource: %w", err)
 	}
 	var b bytes.Buffer
-	if !p.single {
-		if err := p.template.Execute(&b, resource); err != nil {
+	if only := p.actions[0]; len(p.actions) == 1 && only.path != nil && !only.ranges {
+		results, err := only.results(resource)
+		if err != nil {
+			return fmt.Errorf("jsonpath: %w", err)
+		}
+		for _, result := range results {
+			if err := writeResult(&b, result); err != nil {
+				return err
+			}
+		}
+	} else {
+		if err := writeAll(&b, p.actions, resource); err != nil {
 			return fmt.Errorf("jsonpath: %w", err)
 		}
 		if !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
 			b.WriteByte('\n')
-		}
-	} else {
-		results, err := p.template.FindResults(resource)
-		if err != nil {
-			return fmt.Errorf("jsonpath: %w", err)
-		}
-		for _, group := range results {
-			for _, result := range group {
-				if err := writeResult(&b, result); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	_, err := io.WriteString(p.w, PrintableText(b.String()))
