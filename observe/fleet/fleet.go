@@ -103,10 +103,16 @@ func (p *Prometheus) Pods(ctx context.Context) (Answer[Pod], error) {
 // query asks for the families, and for the exporters that are scraped in vain: targets that have told of a node within a
 // day, or are of a job of which all targets that can be scraped do.
 func (p *Prometheus) query(families []string) string {
-	down, node := "up"+p.selector.String()+" == 0", nodeInfo+p.selector.String()
-	return p.selector.with(`__name__=~"`+strings.Join(families, "|")+`"`) +
+	target := "up" + p.selector.String()
+	sure, labels := p.selector.onSeries()
+	wanted := sure.with(`__name__=~"` + strings.Join(families, "|") + `"`)
+	if sure != p.selector {
+		wanted = "(" + wanted + " and on (" + strings.Join(append([]string{"job", "instance"}, labels...), ", ") + ") " + target + ")"
+	}
+	down, node := target+" == 0", nodeInfo+sure.String()
+	return wanted +
 		" or (" + down + " and on (job, instance) last_over_time(" + node + "[" + rememberedFor + "]))" +
-		" or (" + down + " and on (job) (count by (job) (" + node + ") >= count by (job) (up" + p.selector.String() + " == 1)))"
+		" or (" + down + " and on (job) (count by (job) (" + node + ") >= count by (job) (up" + sure.String() + " == 1)))"
 }
 
 func (p *Prometheus) ask(ctx context.Context, families []string) (*found, error) {

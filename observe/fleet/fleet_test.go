@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/fleet/fleettest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/metrics/metricstest"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
@@ -188,6 +190,75 @@ func TestGaps(t *testing.T) {
 	}
 	if got := strings.Count(queries[0], `cluster="eu"`); got != 6 {
 		t.Errorf("the selector is in %d of 6 places: %s", got, queries[0])
+	}
+}
+
+// Prometheus' engine gives the series of the targets that the selector matches, and of no others, although series have
+// labels of their own by the same names.
+func TestSelectorIsOfTargets(t *testing.T) {
+	type sample struct {
+		Labels string  `json:"labels"`
+		Value  float64 `json:"value"`
+	}
+	type check struct {
+		Expr    string   `json:"expr"`
+		At      string   `json:"eval_time"`
+		Samples []sample `json:"exp_samples"`
+	}
+	type input struct {
+		Series string `json:"series"`
+		Values string `json:"values"`
+	}
+	type test struct {
+		Interval string  `json:"interval"`
+		Series   []input `json:"input_series"`
+		Checks   []check `json:"promql_expr_test"`
+	}
+	// Two clusters with hosts and addresses alike, of which one exporter each is down since a while.
+	var series []input
+	for _, cluster := range []string{"eu", "us"} {
+		a := `job="sp",instance="a:1",cluster="` + cluster + `"`
+		b := `job="sp",instance="b:1",cluster="` + cluster + `"`
+		series = append(series,
+			input{`up{node="host-a",` + a + `}`, "1x60"}, input{`staticpod_node_info{node="node-a",` + a + `}`, "1x60"},
+			input{`staticpod_info{node="host-a",namespace="kube-system",pod="etcd-a",` + a + `}`, "1x60"},
+			input{`up{node="host-b",` + b + `}`, "1x30 0x29"}, input{`staticpod_node_info{node="node-b",` + b + `}`, "1x30 stale"},
+			input{`staticpod_info{node="host-b",namespace="default",pod="web-b",` + b + `}`, "1x30 stale"},
+		)
+	}
+	var checks []check
+	for text, want := range map[string][]string{
+		"cluster=eu":                 {`eu staticpod_info`, `eu staticpod_node_info`, `eu up`},
+		"node=host-a":                {`eu staticpod_info`, `eu staticpod_node_info`, `us staticpod_info`, `us staticpod_node_info`},
+		"node=host-a,cluster=~'e.*'": {`eu staticpod_info`, `eu staticpod_node_info`},
+		"node=host-b,cluster=us":     {`us up`},
+		"node=node-a":                nil,
+		"exported_node=node-a":       nil,
+		"namespace=kube-system":      nil, // no target is in one
+		`namespace=""`:               {`eu staticpod_info`, `eu staticpod_node_info`, `eu up`, `us staticpod_info`, `us staticpod_node_info`, `us up`},
+	} {
+		selector, err := ParseSelector(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := (&Prometheus{selector: selector}).query(statusFamilies)
+		c := check{Expr: `group by (cluster, family) (label_replace(` + query + `, "family", "$1", "__name__", "(.*)"))`, At: "15m"}
+		for _, w := range want {
+			cluster, family, _ := strings.Cut(w, " ")
+			c.Samples = append(c.Samples, sample{`{cluster="` + cluster + `",family="` + family + `"}`, 1})
+		}
+		checks = append(checks, c)
+	}
+	content, err := json.Marshal(map[string][]test{"tests": {{"15s", series, checks}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "selectors.yaml")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := metricstest.Promtool(t, "test", "rules", path); err != nil {
+		t.Error(err)
 	}
 }
 

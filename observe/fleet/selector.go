@@ -3,8 +3,11 @@ package fleet
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/common/model"
 )
 
 // A Selector is label matchers, as PromQL has them between its braces; "" matches all.
@@ -43,6 +46,22 @@ func (s Selector) String() string {
 		return ""
 	}
 	return "{" + string(s) + "}"
+}
+
+// onSeries are those of the matchers that mean the same on any series of a target as on its up, and the names of their
+// labels. What the exporter has a label for as well is the target's on up alone.
+func (s Selector) onSeries() (sure Selector, labels []string) {
+	var matchers []string
+	for rest := string(s); rest != ""; {
+		m := matcher.FindStringSubmatch(rest)
+		if !isOwn(model.LabelName(strings.TrimPrefix(m[1], exportedPrefix))) {
+			matchers = append(matchers, m[1]+m[2]+m[3])
+			labels = append(labels, m[1])
+		}
+		rest = rest[len(m[0]):]
+	}
+	slices.Sort(labels)
+	return Selector(strings.Join(matchers, ",")), slices.Compact(labels)
 }
 
 // with is the selector, braces and all, with one matcher more.
