@@ -40,7 +40,7 @@ type News struct {
 
 // A Follower prints the log of a container as it is written, over restarts of the container.
 type Follower struct {
-	// Attempts lists the attempts, oldest first.
+	// Attempts lists the attempts, oldest first, those of one pod by their numbers.
 	Attempts func(context.Context) ([]Attempt, error)
 	Printer  *Printer
 	// Tell is told the news, after everything before it was printed.
@@ -209,9 +209,18 @@ func (f *Follower) unlisted(attempts []Attempt) []Attempt {
 	return append(gone, attempts...)
 }
 
-// follows reports whether an attempt comes after the current one and has a log.
+// follows reports whether an attempt comes after the current one and has a log. Of one pod the numbers rise, whatever
+// the clock does.
 func (f *Follower) follows(a Attempt) bool {
-	return a.ID != f.current.ID && a.LogPath != "" && (f.current.ID == "" || a.Created.After(f.current.Created))
+	switch {
+	case a.ID == f.current.ID || a.LogPath == "":
+		return false
+	case f.current.ID == "":
+		return true
+	case a.UID == f.current.UID:
+		return a.Number > f.current.Number
+	}
+	return a.Created.After(f.current.Created)
 }
 
 func (f *Follower) moveOn(next Attempt) error {
@@ -234,8 +243,7 @@ func (f *Follower) more(ended bool) error {
 	if f.log == nil {
 		return nil
 	}
-	_, err := f.log.More(f.Printer, ended)
-	return err
+	return f.log.More(f.Printer, ended)
 }
 
 func (f *Follower) tell(n News) error {

@@ -176,6 +176,33 @@ func TestFollowGoesOnOverRestarts(t *testing.T) {
 	c.await("one\nno end yet\ntwo\nthree\nfour\nfive\n", "u0 ended", "u1 began, 0 missed", "the runtime does not answer", "it does again", "u5 began, 3 missed", "v0 began, 0 missed")
 }
 
+// The numbers of one pod's attempts rise also when the clock is set back.
+func TestFollowWhileTheClockIsSetBack(t *testing.T) {
+	c := newContainer(t)
+	a := c.begin("u", 3)
+	c.print(a, "F one")
+	c.follow(a, false)
+	c.await("one\n")
+	c.end()
+	c.await("one\n", "u3 ended")
+	b := Attempt{ID: "u4", UID: "u", Number: 4, LogPath: filepath.Join(filepath.Dir(a.LogPath), "4.log"), Created: a.Created.Add(-time.Hour)}
+	c.mu.Lock()
+	c.attempts = append(c.attempts, b)
+	c.mu.Unlock()
+	c.print(b, "F two")
+	c.await("one\ntwo\n", "u3 ended", "u4 began, 0 missed")
+
+	// What is older of another pod is not what comes next.
+	c.mu.Lock()
+	old := Attempt{ID: "v0", UID: "v", LogPath: filepath.Join(c.dir, "v.log"), Created: a.Created.Add(-2 * time.Hour), Ended: true}
+	c.attempts = append([]Attempt{old}, c.attempts...)
+	c.mu.Unlock()
+	c.print(old, "F zero")
+	d := c.begin("u", 5)
+	c.print(d, "F three")
+	c.await("one\ntwo\nthree\n", "u3 ended", "u4 began, 0 missed", "u5 began, 0 missed")
+}
+
 func TestFollowOnlyOneAttempt(t *testing.T) {
 	c := newContainer(t)
 	a := c.begin("u", 0)

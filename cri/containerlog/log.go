@@ -96,10 +96,14 @@ func (l *Log) End(p *Printer) error {
 	return p.end()
 }
 
-// print prints one file from an offset on.
+// print prints one file from an offset on. One that is compressed and damaged ends where it is.
 func (l *Log) print(g *generation, offset int64, p *Printer) error {
 	r, err := g.reader()
 	if err != nil {
+		if g.packed {
+			p.damaged(g, err)
+			return nil
+		}
 		return err
 	}
 	if offset > 0 {
@@ -114,10 +118,13 @@ func (l *Log) print(g *generation, offset int64, p *Printer) error {
 		if err := l.take(l.buf[:n], p); err != nil {
 			return err
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil && g.packed:
+			p.damaged(g, err)
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -168,36 +175,34 @@ func (l *Log) skipped(line []byte) bool {
 }
 
 // More prints what has come since Print, or since the last More, over any number of rotations. ended says that
-// nothing will come any more. It reports whether there was anything.
-func (l *Log) More(p *Printer, ended bool) (grew bool, err error) {
+// nothing will come any more.
+func (l *Log) More(p *Printer, ended bool) error {
 	if l.file == nil {
 		tail := p.options.Tail
 		p.options.Tail = -1 // that was of what had been there
 		err := l.Print(p)
 		p.options.Tail = tail
 		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
+			return nil
 		}
-		return l.at > 0, err
+		return err
 	}
 	for {
-		n, err := l.toEnd(p)
-		grew = grew || n > 0
-		if err != nil {
-			return grew, err
+		if err := l.toEnd(p); err != nil {
+			return err
 		}
 		moved, err := l.follow(p, ended)
 		if err != nil || !moved {
-			return grew, err
+			return err
 		}
 	}
 }
 
 // toEnd prints the file to its end.
-func (l *Log) toEnd(p *Printer) (n int64, err error) {
+func (l *Log) toEnd(p *Printer) error {
 	info, err := l.file.Stat()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if info.Size() < l.at { // copied and truncated, or emptied: it begins anew
 		l.at, l.rest = 0, l.rest[:0]
@@ -205,15 +210,14 @@ func (l *Log) toEnd(p *Printer) (n int64, err error) {
 	for {
 		got, err := l.file.ReadAt(l.buf, l.at)
 		l.at += int64(got)
-		n += int64(got)
 		if err := l.take(l.buf[:got], p); err != nil {
-			return n, err
+			return err
 		}
 		if errors.Is(err, io.EOF) || err == nil && got == 0 {
-			return n, nil
+			return nil
 		}
 		if err != nil {
-			return n, err
+			return err
 		}
 	}
 }
@@ -238,7 +242,7 @@ func (l *Log) follow(p *Printer, ended bool) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := l.toEnd(p); err != nil {
+	if err := l.toEnd(p); err != nil {
 		closeAll(files)
 		return false, err
 	}

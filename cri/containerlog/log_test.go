@@ -131,7 +131,7 @@ func follow(t *testing.T, path string, tail int) *reading {
 
 func (r *reading) look() {
 	r.Helper()
-	if _, err := r.l.More(r.p, false); err != nil {
+	if err := r.l.More(r.p, false); err != nil {
 		r.Fatal(err)
 	}
 	if err := r.p.Flush(); err != nil {
@@ -235,7 +235,7 @@ func TestTheLastLinesOfARotatedFile(t *testing.T) {
 	w.print(1)
 	r := follow(t, w.path, -1)
 	r.look()
-	if _, err := r.l.toEnd(r.p); err != nil {
+	if err := r.l.toEnd(r.p); err != nil {
 		t.Fatal(err)
 	}
 	w.print(1)
@@ -271,6 +271,84 @@ func TestRotationsWhileFilesAreOpened(t *testing.T) {
 	defer closeAll(files)
 	if len(files) != 3 || files[2].Name() != w.path {
 		t.Errorf("%d files", len(files))
+	}
+}
+
+// A compressed file that is damaged, by a full disk for one, takes nothing else with it, and is told of.
+func TestADamagedFile(t *testing.T) {
+	whole := func(content string) string {
+		path := filepath.Join(t.TempDir(), "whole.gz")
+		pack(t, path, content)
+		packed, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(packed)
+	}
+	var content strings.Builder
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		fmt.Fprintf(&content, "%s stdout F %x\n", stamp(1), random.Uint64())
+	}
+	long := whole(content.String())
+	for name, c := range map[string]struct {
+		damaged string
+		some    bool // of it can be read
+	}{
+		"empty":          {"", false},
+		"no gzip":        {"2026-11-22T14:38:27Z stdout F plain\n", false},
+		"a short header": {long[:5], false},
+		"cut off":        {long[:len(long)-100_000], true},
+		"a wrong block":  {long[:500_000] + strings.Repeat("\xff", 1000) + long[501_000:], true},
+		"a wrong sum":    {long[:len(long)-8] + "12345678", true},
+	} {
+		for _, tail := range []int{-1, 3, 10, 150_000} {
+			t.Run(fmt.Sprint(name, " ", tail), func(t *testing.T) {
+				w := newWriter(t)
+				w.print(5)
+				w.check(w.file.Close())
+				w.check(os.Rename(w.path, w.path+".20261122-143802"))
+				pack(t, w.path+".20261122-143800.gz", stamp(1)+" stdout F line 0\n")
+				write(t, w.path+".20261122-143801.gz", c.damaged)
+				w.file = nil
+				w.reopen()
+				w.print(1)
+				var out bytes.Buffer
+				told := 0
+				p := NewPrinter(&out, Options{Tail: tail, Damaged: func(path string, err error) {
+					if told++; path != w.path+".20261122-143801.gz" || err == nil {
+						t.Errorf("told of %s: %v", path, err)
+					}
+				}})
+				l := Open(w.path)
+				defer l.Close()
+				for _, step := range []func() error{func() error { return l.Print(p) }, func() error { return l.End(p) }, p.Flush} {
+					if err := step(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var first, last string
+				switch {
+				case tail == 3:
+					last = lines(4, 6)
+				case tail == 10 && c.some:
+					last = lines(1, 6)
+				default:
+					first, last = "line 0\n", lines(1, 6)
+				}
+				between, before := strings.CutPrefix(out.String(), first)
+				between, after := strings.CutSuffix(between, last)
+				if !before || !after {
+					t.Errorf("the files around it are not printed: %.200q", out.String())
+				}
+				if got := strings.Count(between, "\n"); got > 0 != (c.some && tail != 3) || tail == 10 && c.some && got != 4 {
+					t.Errorf("%d lines of it are printed", got)
+				}
+				if told > 1 || told == 0 && tail != 3 {
+					t.Errorf("told %d times", told)
+				}
+			})
+		}
 	}
 }
 

@@ -17,6 +17,8 @@ type Options struct {
 	Timestamps bool
 	// Raw prints the lines of the file as they are, pieces and all.
 	Raw bool
+	// Damaged, when not nil, is told of a compressed file that cannot be read, wholly or to its end, and is left there.
+	Damaged func(path string, err error)
 }
 
 const (
@@ -117,6 +119,13 @@ func (p *Printer) feed() error {
 		return nil
 	}
 	return p.write(nil, true)
+}
+
+// damaged tells of a compressed file that cannot be read.
+func (p *Printer) damaged(g *generation, err error) {
+	if p.options.Damaged != nil {
+		p.options.Damaged(g.Name(), err)
+	}
 }
 
 // Flush hands on what was printed.
