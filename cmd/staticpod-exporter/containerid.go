@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
@@ -126,11 +128,26 @@ func (c containerID) find(sandboxes []cri.Sandbox, node string) (*target, error)
 			}
 		}
 	}
-	slices.SortStableFunc(t.attempts, func(a, b cri.Container) int { return a.Created.Compare(b.Created) })
+	sortAttempts(t.attempts)
 	if c.id == "" {
 		return t, nil
 	}
 	return t.only(c)
+}
+
+// sortAttempts sorts attempts at running one container, oldest first: those of one pod by their numbers, since the clock may
+// have been set back meanwhile, and pods by their last attempts.
+func sortAttempts(attempts []cri.Container) {
+	last := map[string]time.Time{} // by pod
+	for _, a := range attempts {
+		if pod := attempt(a).UID; a.Created.After(last[pod]) {
+			last[pod] = a.Created
+		}
+	}
+	slices.SortStableFunc(attempts, func(a, b cri.Container) int {
+		podA, podB := attempt(a).UID, attempt(b).UID
+		return cmp.Or(last[podA].Compare(last[podB]), cmp.Compare(podA, podB), cmp.Compare(a.RestartCount, b.RestartCount), a.Created.Compare(b.Created))
+	})
 }
 
 // pods are the sandboxes of the pods that the ID may name.

@@ -54,7 +54,7 @@ Of a pod without a ready sandbox the last one is shown. The IDs are what "logs" 
 			if err != nil {
 				return err
 			}
-			l, err := openLocal(c.Flags())
+			l, err := openLocal(c.Flags(), c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ Of a pod without a ready sandbox the last one is shown. The IDs are what "logs" 
 	f.BoolVarP(&o.all, "all", "A", false, "also the pods that are not static")
 	o.register(f)
 	registerLocalFlags(command)
-	completeFixed(command, "output", outputs())
+	completeFixed(command, "output", completedOutputs())
 	return command
 }
 
@@ -188,6 +188,13 @@ func attemptOfRow(c cri.Container) *attemptsOfRow {
 
 // containerPrinter returns what prints rows in a form.
 func containerPrinter(w io.Writer, form string) (func([]containerRow) error, error) {
+	if template, ok := strings.CutPrefix(form, jsonpathForm); ok {
+		p, err := output.NewJSONPath(w, template)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return eachRow(p.Write), nil
+	}
 	switch form {
 	case "table", "wide":
 		return func(rows []containerRow) error { return printContainerTable(w, rows, form == "wide", time.Now()) }, nil

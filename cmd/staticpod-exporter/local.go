@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 // A local is what a command that asks no exporter knows of its node: the configuration of serve, and with it the
@@ -32,12 +34,17 @@ func registerLocalFlags(command *cobra.Command) {
 	})
 }
 
-// openLocal reads the configuration. Nothing is asked yet.
-func openLocal(flags *pflag.FlagSet) (*local, error) {
+// openLocal reads the configuration. Nothing is asked yet. A file that cannot be used is told to notes and left out: the
+// exporter goes on with what it last had, and whoever comes here may be about to find out what is broken.
+func openLocal(flags *pflag.FlagSet, notes io.Writer) (*local, error) {
 	l := &local{}
 	var err error
 	if l.loaded, err = (loader{flags}).load(); err != nil {
-		return nil, err
+		unusable := err
+		if l.loaded, err = (loader{flags}).decode("", nil); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(notes, "%s: %s; going on without it\n", program, output.Printable(unusable.Error()))
 	}
 	if l.node, err = manifest.NodeName(l.Node, l.Manifest.StateDirectory); err != nil {
 		return nil, err

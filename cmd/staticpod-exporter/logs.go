@@ -62,7 +62,7 @@ log (--kubelet.log) says about it instead.`,
 			if err != nil {
 				return err
 			}
-			l, err := openLocal(c.Flags())
+			l, err := openLocal(c.Flags(), c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ log (--kubelet.log) says about it instead.`,
 			return q.run(c.Context())
 		},
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			l, err := openLocal(c.Flags())
+			l, err := openLocal(c.Flags(), io.Discard)
 			if err != nil || len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
@@ -132,6 +132,7 @@ type logQuery struct {
 	options *logsOptions
 	out     io.Writer
 	notes   io.Writer // for what is ours to say
+	partial bool      // something was left out of what is printed
 }
 
 // note says something beside the log.
@@ -140,26 +141,40 @@ func (q *logQuery) note(format string, args ...any) {
 }
 
 func (q *logQuery) run(ctx context.Context) error {
+	q.options.Damaged = func(path string, err error) {
+		q.partial = true
+		q.note("%s is damaged (%v): what cannot be read of it is left out", path, err)
+	}
 	end := startProgress(q.notes, func() string { return "asking the container runtime" })
 	t, err := q.find(ctx)
 	end()
 	if missing, ok := errors.AsType[*noContainerError](err); ok && q.defines(missing.container) {
-		return q.withoutContainer(ctx, &target{}) // it has yet to be made
+		return q.withoutContainer(ctx, notYet) // it has yet to be made
 	}
-	if errors.Is(err, errNoSuchPod) || err == nil && len(t.attempts) == 0 {
-		return q.withoutContainer(ctx, t)
+	if mute, ok := errors.AsType[*muteError](err); ok {
+		return q.withoutRuntime(ctx, mute)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoSuchPod):
+		return q.withoutContainer(ctx, absent)
+	case err != nil:
 		return err
+	case len(t.attempts) == 0:
+		return q.withoutContainer(ctx, notYet)
 	}
 	return q.print(ctx, t)
 }
+
+// A muteError is about a runtime that gives no answer.
+type muteError struct{ error }
+
+func (e *muteError) Unwrap() error { return e.error }
 
 // find asks the runtime for what the ID names.
 func (q *logQuery) find(ctx context.Context) (*target, error) {
 	sandboxes, err := q.runtime.Sandboxes(ctx, true)
 	if err != nil {
-		return nil, advise(err)
+		return nil, &muteError{advise(err)}
 	}
 	id := q.id
 	if id.path != "" {
@@ -192,12 +207,9 @@ func (q *logQuery) defined() (containerID, error) {
 
 // print prints the log of an attempt of t that the flags choose, and follows it.
 func (q *logQuery) print(ctx context.Context, t *target) error {
-	at := len(t.attempts) - 1
+	at := before(t.attempts, len(t.attempts))
 	if q.options.previous {
-		at--
-	}
-	for at > 0 && t.attempts[at].LogPath == "" {
-		at-- // it has yet to be started
+		at = before(t.attempts, at)
 	}
 	if at < 0 {
 		return fmt.Errorf("%s has no attempt before the last, or the kubelet has removed it", t)
@@ -219,10 +231,23 @@ func (q *logQuery) print(ctx context.Context, t *target) error {
 			return adviseLog(err)
 		}
 	}
-	if written.n == 0 && chosen.State != cri.Running {
-		q.note("%s has written nothing: %s", t.attempt(chosen), howItIs(chosen))
+	if written.n > 0 || chosen.State == cri.Running || q.partial || q.options.Tail == 0 {
+		return nil
 	}
+	since := ""
+	if !q.options.Since.IsZero() {
+		since = " since " + q.options.Since.UTC().Format(time.RFC3339)
+	}
+	q.note("%s has written nothing%s: %s", t.attempt(chosen), since, howItIs(chosen))
 	return nil
+}
+
+// before is the last attempt before the one at a place that has a log, or the first, which may have yet to be started;
+// -1 when there is none.
+func before(attempts []cri.Container, at int) int {
+	for at--; at > 0 && attempts[at].LogPath == ""; at-- {
+	}
+	return at
 }
 
 // follow prints the log of an attempt, unless that has no ID, and what comes after it.
@@ -232,6 +257,7 @@ func (q *logQuery) follow(ctx context.Context, t *target, first containerlog.Att
 		Printer: printer, Only: t.one,
 		Attempts: func(ctx context.Context) (attempts []containerlog.Attempt, err error) {
 			known, err := q.runtime.Attempts(ctx, t.namespace, t.pod, t.container)
+			sortAttempts(known)
 			for _, c := range known {
 				how[c.ID] = c
 				attempts = append(attempts, attempt(c))

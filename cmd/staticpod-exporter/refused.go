@@ -22,9 +22,29 @@ const (
 	readInterval = 5 * time.Second
 )
 
+// How a pod is whose container cannot be shown.
+const (
+	absent = "does not run"
+	notYet = "has no container yet"
+	unseen = "may run or not"
+)
+
+// withoutRuntime prints what the kubelet says about a pod that a manifest defines, while the runtime says nothing.
+func (q *logQuery) withoutRuntime(ctx context.Context, mute error) error {
+	if q.options.previous || !q.subject().known {
+		return mute
+	}
+	q.note("%v", mute)
+	err := q.withoutContainer(ctx, unseen)
+	if err == nil && !q.options.follow {
+		return errIncomplete
+	}
+	return err
+}
+
 // withoutContainer prints what the kubelet says about a pod that has no container, or not the one that was asked
-// for. t is nil when the runtime does not have the pod.
-func (q *logQuery) withoutContainer(ctx context.Context, t *target) error {
+// for. is says how it is.
+func (q *logQuery) withoutContainer(ctx context.Context, is string) error {
 	if q.options.previous {
 		return fmt.Errorf("%s has no container in the runtime, so none before the last one either", q.id)
 	}
@@ -33,16 +53,14 @@ func (q *logQuery) withoutContainer(ctx context.Context, t *target) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if len(lines) == 0 && t == nil && !a.known {
+	if len(lines) == 0 && is == absent && !a.known {
 		return errors.Join(q.unknown(ctx), err)
-	}
-	is := "has no container yet"
-	if t == nil {
-		is = "does not run"
 	}
 	switch {
 	case err != nil:
 		q.note("%s %s: %v", q.id, is, err)
+	case len(lines) == 0 && is == unseen:
+		q.note("%s %s, and the kubelet's log says nothing about it", q.id, is)
 	case len(lines) == 0:
 		q.note("%s %s, and the kubelet's log does not say why", q.id, is)
 	case a.nameless:
@@ -54,7 +72,7 @@ func (q *logQuery) withoutContainer(ctx context.Context, t *target) error {
 		return err
 	}
 	if q.options.follow {
-		return q.await(ctx, a, lines)
+		return q.await(ctx, a, is, lines)
 	}
 	if err != nil || len(lines) == 0 {
 		return errInvalid // it has been told
@@ -202,8 +220,12 @@ func (q *logQuery) printLines(lines []kubeletlog.Line) error {
 const lineTime = "2006-01-02T15:04:05.000000Z07:00"
 
 // await prints what more the kubelet says, until the pod has a container, and then follows that.
-func (q *logQuery) await(ctx context.Context, a *subject, told []kubeletlog.Line) error {
-	q.note("waiting for it to be started")
+func (q *logQuery) await(ctx context.Context, a *subject, is string, told []kubeletlog.Line) error {
+	if is == unseen {
+		q.note("waiting for the runtime")
+	} else {
+		q.note("waiting for it to be started")
+	}
 	look, read := time.NewTicker(lookInterval), time.NewTicker(readInterval)
 	defer look.Stop()
 	defer read.Stop()
@@ -219,6 +241,9 @@ func (q *logQuery) await(ctx context.Context, a *subject, told []kubeletlog.Line
 				return ambiguous // there is more than one container now
 			}
 			if err == nil && len(t.attempts) > 0 {
+				if is == unseen {
+					return q.print(ctx, t)
+				}
 				o := q.options.Options
 				o.Tail = -1 // all of it is new
 				return q.follow(ctx, t, containerlog.Attempt{}, containerlog.NewPrinter(q.out, o))

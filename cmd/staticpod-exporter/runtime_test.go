@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -61,6 +62,21 @@ func setUpRuntime(env *testscript.Env) error {
 	return nil
 }
 
+// newRuntime returns one that says what content tells it to, once it is started.
+func newRuntime(t *testing.T, dir, content string) *containerRuntime {
+	t.Helper()
+	short, err := os.MkdirTemp("", "cri")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &containerRuntime{socket: filepath.Join(short, "s"), dir: dir}
+	t.Cleanup(func() { r.stop(); os.RemoveAll(short) })
+	if err := yaml.UnmarshalStrict([]byte(content), &r.told); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // runtimeCommand is "runtime start FILE", "runtime stop", and "runtime kill", which leaves the socket behind.
 func runtimeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	r := ts.Value(runtimeKey{}).(*containerRuntime)
@@ -79,6 +95,7 @@ func runtimeCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (r *containerRuntime) start() error {
+	_ = os.Remove(r.socket) // that of one that was killed
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: r.socket, Net: "unix"})
 	if err != nil {
 		return err
