@@ -29,13 +29,15 @@ type assetsOptions struct {
 
 func newAssetsCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:   "assets",
+		Use:   "assets alerts|dashboards|rules",
 		Short: "Print the alerting rules, recording rules and dashboards that belong to this version",
 		Long: `Assets prints what Prometheus and Grafana need to make use of this version's metrics. It is part of the program, so
 it always fits it.`,
-		Args: cobra.NoArgs,
+		Example: `  # a rule file, for rule_files of Prometheus
+  staticpod-exporter assets alerts > /etc/prometheus/rules/staticpod.yaml`,
 	}
 	command.AddCommand(newAlertsCommand(), newRulesCommand(), newDashboardsCommand())
+	wantsCommand(command)
 	return command
 }
 

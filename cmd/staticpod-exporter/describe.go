@@ -46,6 +46,9 @@ The log is read where kubelet.log of the configuration says, if the exporter is 
 			if len(args) == 0 {
 				return errors.New("describe what? An ID is what 'get staticpodstatus' prints, such as default/nginx-node1")
 			}
+			if args[0] == "" {
+				return errors.New("the ID is empty")
+			}
 			return cobra.ExactArgs(1)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {

@@ -112,6 +112,9 @@ expressions and text prints them one after the other and ends the line.`,
 					return fmt.Errorf("--%s is empty", name)
 				}
 			}
+			if len(args) == 2 && args[1] == "" {
+				return errors.New("the ID is empty")
+			}
 			return cobra.MaximumNArgs(2)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
@@ -77,9 +79,37 @@ Tables are in colours on a terminal, unless the variable NO_COLOR is set.`,
 	return root
 }
 
+// wantsCommand makes it wrong usage not to name one of the commands below c. Their output is often sent into a file, where
+// a page of help would not be noticed.
+func wantsCommand(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	c.Args = func(c *cobra.Command, args []string) error {
+		var names []string
+		for _, below := range c.Commands() {
+			if below.IsAvailableCommand() {
+				names = append(names, below.Name())
+			}
+		}
+		slices.Sort(names)
+		there := strings.Join(names, ", ")
+		if len(args) == 0 {
+			return fmt.Errorf("%s: which? There are %s", c.Name(), there)
+		}
+		return fmt.Errorf("%s has no %q; there are %s", c.Name(), args[0], there)
+	}
+	c.RunE = func(*cobra.Command, []string) error { return nil } // without one Args is not asked
+}
+
 // run runs the command line args and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Use = "completion bash|fish|powershell|zsh"
+			wantsCommand(c)
+		}
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
