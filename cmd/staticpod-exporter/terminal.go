@@ -16,6 +16,7 @@ const (
 	progressDelay    = time.Second
 	progressInterval = 250 * time.Millisecond
 	eraseLine        = "\r\x1b[K"
+	defaultWidth     = 80
 )
 
 // isTerminal reports whether somebody may be looking at what is written to w.
@@ -35,10 +36,11 @@ func startProgress(w io.Writer, text func() string) (end func()) {
 	if !isTerminal(w) {
 		return func() {}
 	}
-	return showProgress(w, text)
+	return showProgress(w, text, func() int { return widthOf(w) })
 }
 
-func showProgress(w io.Writer, text func() string) (end func()) {
+// showProgress is startProgress on a terminal that has width columns.
+func showProgress(w io.Writer, text func() string, width func() int) (end func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -53,7 +55,8 @@ func showProgress(w io.Writer, text func() string) (end func()) {
 				}
 				return
 			case <-next.C:
-				fmt.Fprintf(w, "%s%s (%s)", eraseLine, output.Printable(text()), time.Since(began).Truncate(time.Second))
+				line := fmt.Sprintf("%s (%s)", output.Printable(text()), time.Since(began).Truncate(time.Second))
+				fmt.Fprint(w, eraseLine, cut(line, width()))
 				shown = true
 				next.Reset(progressInterval)
 			}
@@ -63,4 +66,30 @@ func showProgress(w io.Writer, text func() string) (end func()) {
 		close(done)
 		<-ended
 	})
+}
+
+// widthOf is how many columns a terminal has.
+func widthOf(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return defaultWidth
+}
+
+// cut leaves as much of a line as stays on one of a terminal that has width columns: the end of what goes on in the next
+// one could not be erased.
+func cut(line string, width int) string {
+	if output.Columns(line) < width {
+		return line
+	}
+	end := 0
+	for i := range line {
+		if output.Columns(line[:i]) > width-2 {
+			break
+		}
+		end = i
+	}
+	return line[:end] + "…"
 }

@@ -5,19 +5,22 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/staticpod-exporter/staticpod-exporter/observe/output"
 )
 
 func TestProgressIsShownAfterASecondAndErased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown syncWriter
 		var answered atomic.Int32
-		end := showProgress(&shown, func() string { return fmt.Sprintf("%d of 3\x1b", answered.Load()) })
+		end := showProgress(&shown, func() string { return fmt.Sprintf("%d of 3\x1b", answered.Load()) }, func() int { return defaultWidth })
 		time.Sleep(progressDelay - time.Nanosecond)
 		synctest.Wait()
 		if s := shown.String(); s != "" {
@@ -40,13 +43,36 @@ func TestProgressIsShownAfterASecondAndErased(t *testing.T) {
 func TestProgressOfWhatIsQuickIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown syncWriter
-		end := showProgress(&shown, func() string { return "never" })
+		end := showProgress(&shown, func() string { return "never" }, func() int { return defaultWidth })
 		time.Sleep(progressDelay / 2)
 		end()
 		if s := shown.String(); s != "" {
 			t.Errorf("shown was %q", s)
 		}
 	})
+}
+
+// Only the last line of what goes over several could be erased.
+func TestProgressStaysOnItsLine(t *testing.T) {
+	const text = "waiting for the exporter at http://ノード3.example.com:10058 (5s)"
+	for width := range 100 {
+		line := cut(text, width)
+		if output.Columns(line) >= max(width, 2) && width > 0 || line != text && !strings.HasSuffix(line, "…") {
+			t.Errorf("%d columns: %q", width, line)
+		}
+	}
+	for width, want := range map[int]string{66: text, 65: "waiting for the exporter at http://ノード3.example.com:10058 (5…", 39: "waiting for the exporter at http://ノ…", 38: "waiting for the exporter at http://…"} {
+		if got := cut(text, width); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
+		}
+	}
+	_, terminal := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 33}); err != nil {
+		t.Fatal(err)
+	}
+	if got := widthOf(terminal); got != 33 {
+		t.Errorf("the terminal has %d columns", got)
+	}
 }
 
 func TestColoursAreForTerminals(t *testing.T) {
