@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,12 +27,13 @@ const (
 func newClients(addresses []string) ([]*client, error) {
 	var clients []*client
 	seen := map[string]bool{}
-	for _, address := range addresses {
+	for i, address := range addresses {
 		c, err := newClient(strings.TrimSpace(address))
 		if err != nil {
-			return nil, usageError{errors.New("--nodes: each is a URL (" + defaultAddress + ") or HOST[:PORT]")}
+			// It may hold a password: it is not repeated.
+			return nil, usageError{fmt.Errorf("--nodes: each is a URL (%s) or HOST[:PORT]: number %d of %d is neither", defaultAddress, i+1, len(addresses))}
 		}
-		if name := c.base.String(); !seen[name] {
+		if name := strings.TrimRight(c.base.String(), "/"); !seen[name] {
 			seen[name] = true
 			clients = append(clients, c)
 		}
@@ -91,7 +93,7 @@ func printAll(answers []answer, p printer, stderr io.Writer) error {
 	for _, a := range answers {
 		if a.err != nil {
 			fmt.Fprintf(stderr, "%s: %v\n", program, a.err)
-			err = errors.Join(err, errIncomplete)
+			err = cmp.Or(err, error(errIncomplete))
 		}
 	}
 	return err
