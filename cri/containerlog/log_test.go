@@ -287,7 +287,7 @@ func TestADamagedFile(t *testing.T) {
 	}
 	var content strings.Builder
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 100_000 {
+	for range 10_000 {
 		fmt.Fprintf(&content, "%s stdout F %x\n", stamp(1), random.Uint64())
 	}
 	long := whole(content.String())
@@ -298,11 +298,11 @@ func TestADamagedFile(t *testing.T) {
 		"empty":          {"", false},
 		"no gzip":        {"2026-11-22T14:38:27Z stdout F plain\n", false},
 		"a short header": {long[:5], false},
-		"cut off":        {long[:len(long)-100_000], true},
-		"a wrong block":  {long[:500_000] + strings.Repeat("\xff", 1000) + long[501_000:], true},
+		"cut off":        {long[:len(long)/2], true},
+		"a wrong block":  {long[:len(long)/2] + strings.Repeat("\xff", 1000) + long[len(long)/2+1000:], true},
 		"a wrong sum":    {long[:len(long)-8] + "12345678", true},
 	} {
-		for _, tail := range []int{-1, 3, 10, 150_000} {
+		for _, tail := range []int{-1, 3, 10, 20_000} {
 			t.Run(fmt.Sprint(name, " ", tail), func(t *testing.T) {
 				w := newWriter(t)
 				w.print(5)
