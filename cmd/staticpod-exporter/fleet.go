@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,9 @@ func (o *fleetOptions) open() (*fleet.Prometheus, error) {
 			return nil, fmt.Errorf("--http.config.file %s: %s", o.httpConfig, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  "), "\n ", ";"))
 		}
 		config = *read
+		if config.ProxyURL.URL == nil && config.NoProxy == "" {
+			config.ProxyFromEnvironment = true
+		}
 	}
 	client, err := promconfig.NewClientFromConfig(config, program, promconfig.WithUserAgent(program))
 	if err != nil {
@@ -121,10 +125,10 @@ func (o *fleetOptions) run(ctx context.Context, kind, id, form string, stdout, s
 	if id == "" || shown > 0 {
 		err = p.flush()
 	}
-	err = errors.Join(err, tellGaps(gaps, stderr))
+	err = cmp.Or(err, tellGaps(gaps, stderr))
 	if id != "" && shown == 0 {
 		fmt.Fprintf(stderr, "%s: none of %d exporters has a %q: staticpod-exporter get %s --prometheus %s lists what they have\n", program, gaps.Nodes, id, kind, prometheus)
-		err = errors.Join(err, errIncomplete)
+		err = cmp.Or(err, error(errIncomplete))
 	}
 	return err
 }
