@@ -33,7 +33,7 @@ func (c *Client) View(ctx context.Context, resync bool) (*View, error) {
 	v, err := c.view(ctx, resync)
 	if err != nil {
 		c.hangUp() // the next View looks for the runtime again
-		return nil, fmt.Errorf("runtime: %w", err)
+		return nil, named(err)
 	}
 	return v, nil
 }

@@ -2,6 +2,7 @@ package cri
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -188,7 +189,7 @@ func TestViewOfARuntimeThatHangs(t *testing.T) {
 			m.start(t, path)
 			c := newClient(t, Options{Endpoint: "unix://" + path, Timeout: 50 * time.Millisecond})
 			v, err := c.View(t.Context(), false)
-			if status.Code(err) != codes.DeadlineExceeded || v != nil {
+			if status.Code(err) != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) || v != nil {
 				t.Errorf("view %v, error %v, want the deadline", v, err)
 			}
 			m.set(func(m *machine) { m.hang = "" })

@@ -83,16 +83,23 @@ func (c *Client) ask(ctx context.Context, question func(context.Context) error) 
 	}
 	if err != nil {
 		c.hangUp()
-		if status.Code(err) == codes.DeadlineExceeded {
-			err = timeoutError{err}
-		}
-		return fmt.Errorf("runtime: %w", err)
+		return named(err)
 	}
 	return nil
 }
 
+// named says of an error that it is the runtime's.
+func named(err error) error {
+	if status.Code(err) == codes.DeadlineExceeded {
+		err = timeoutError{err}
+	}
+	return fmt.Errorf("runtime: %w", err)
+}
+
 // A timeoutError is a context.DeadlineExceeded, which that of gRPC is not.
 type timeoutError struct{ error }
+
+func (e timeoutError) Unwrap() error { return e.error }
 
 func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
