@@ -12,13 +12,19 @@ import (
 // keptFetches is how many of the kubelet's fetches a Set remembers.
 const keptFetches = 32
 
+// ServerName is what the Server header of the manifest listener says.
+const ServerName = "staticpod-exporter"
+
 // Handler serves the document to the kubelet as GET /pods (and HEAD). Until there is one, and while it is
 // withheld, the answer is 503, which the kubelet takes as "ask again": running pods stay. With a token file
 // every request needs `Authorization: Bearer <token>` (kubelet: staticPodURLHeader).
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /pods", s.servePods)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", ServerName)
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (s *Store) servePods(w http.ResponseWriter, r *http.Request) {

@@ -17,6 +17,9 @@ func TestKubeletThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 		r.Header.Set("User-Agent", agent)
 		w := httptest.NewRecorder()
 		b.Handler().ServeHTTP(w, r)
+		if server := w.Header().Get("Server"); server != ServerName {
+			t.Errorf("it calls itself %q", server)
+		}
 		return w.Body.String()
 	}
 	same, again := string(document.Bytes), string(document.Bytes)+"\n"

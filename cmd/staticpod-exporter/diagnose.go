@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +69,7 @@ func checksOf(l loader) []diagnose.Check {
 	}
 	node, err := manifest.NodeName(config.Node, config.Manifest.StateDirectory)
 	if err != nil {
-		return append(checks, diagnose.Usable("node", "", func() error { return err }))
+		return append(checks, diagnose.Usable("node", "the node's name", func() error { return err }))
 	}
 	k := config.Kubelet
 	options := kubelet.Options{
@@ -78,15 +79,15 @@ func checksOf(l loader) []diagnose.Check {
 	}
 	var known diagnose.Kubelet // filled by the first checks for the others
 	directory := func() string {
-		if known.Config == nil {
-			return manifestDirectory(k.ManifestDirectory, "")
+		if c := known.Config(); c != nil {
+			return manifestDirectory(k.ManifestDirectory, c.StaticPodPath)
 		}
-		return manifestDirectory(k.ManifestDirectory, known.Config.StaticPodPath)
+		return manifestDirectory(k.ManifestDirectory, "")
 	}
 	validator := func() *manifest.Validator {
 		rules := manifest.Rules{Node: node, Standalone: standalone(k.Standalone, "/proc")}
-		if known.Config != nil {
-			rules.FeatureGates = known.Config.FeatureGates
+		if c := known.Config(); c != nil {
+			rules.FeatureGates = c.FeatureGates
 		}
 		return manifest.NewValidator(rules)
 	}
@@ -125,6 +126,9 @@ func runChecks(ctx context.Context, checks []diagnose.Check, form string, stdout
 			failed = cmp.Or(failed, err)
 		}
 	})
+	if ctx.Err() != nil {
+		return errors.New("interrupted: not everything was tried")
+	}
 	if form == "json" {
 		failed = output.Encode(stdout, struct {
 			Failed bool               `json:"failed"`

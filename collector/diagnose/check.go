@@ -37,11 +37,15 @@ type Check struct {
 }
 
 // Run does the checks one after the other, each within limit, and tells each finding as it comes. It returns how many
-// there were of each outcome.
+// there were of each outcome. When ctx ends, so does Run, and what that made of the check in hand is not told.
 func Run(ctx context.Context, checks []Check, limit time.Duration, tell func(Finding)) map[Outcome]int {
 	counts := map[Outcome]int{}
 	for _, c := range checks {
-		for _, f := range c.within(ctx, limit) {
+		found := c.within(ctx, limit)
+		if ctx.Err() != nil {
+			break
+		}
+		for _, f := range found {
 			f.Check = c.Name
 			counts[f.Outcome]++
 			tell(f)
@@ -52,14 +56,17 @@ func Run(ctx context.Context, checks []Check, limit time.Duration, tell func(Fin
 
 // within gives up a check that does not end by its deadline.
 func (c Check) within(ctx context.Context, limit time.Duration) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	found := make(chan []Finding, 1)
-	go func() { found <- c.Run(ctx) }()
+	go func() { found <- c.Run(limited) }()
 	select {
 	case f := <-found:
 		return f
-	case <-ctx.Done():
+	case <-limited.Done():
+	}
+	if ctx.Err() != nil {
+		return nil // nobody wants to know any more
 	}
 	select {
 	case f := <-found: // it kept the deadline, by a hair

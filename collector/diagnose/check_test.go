@@ -47,6 +47,24 @@ func TestRunLeavesAChecksThatHangs(t *testing.T) {
 	})
 }
 
+// Who interrupts does not make findings: neither of the check in hand nor of those to come.
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	checks := []Check{
+		{"before", func(context.Context) []Finding { return one(ok("a")) }},
+		{"in hand", func(ctx context.Context) []Finding { cancel(); <-ctx.Done(); return one(fail(ctx.Err().Error(), "")) }},
+		{"hangs", func(context.Context) []Finding { t.Error("it was done"); return nil }},
+	}
+	counts := Run(ctx, checks, time.Minute, func(f Finding) {
+		if f.Check != "before" {
+			t.Errorf("%+v", f)
+		}
+	})
+	if counts[OK] != 1 || counts[Fail] != 0 {
+		t.Error(counts)
+	}
+}
+
 // expect compares the first finding of a check with an outcome and parts of its message and advice.
 func expect(t *testing.T, c Check, outcome Outcome, parts ...string) {
 	t.Helper()

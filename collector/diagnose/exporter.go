@@ -49,6 +49,8 @@ func reachable(ctx context.Context, address string, secure bool) Finding {
 		return f
 	case refusesStrangers(err):
 		return ok("%s answers, and wants a client certificate", base)
+	case isTimeout(err):
+		return fail(base+" takes connections, and does not answer", hangsAdvice)
 	case err != nil:
 		return fail(base+": "+err.Error(), "another program has the port (ss -ltnp names it), or the web configuration differs from that of the exporter that runs")
 	case code == http.StatusUnauthorized:
@@ -60,6 +62,8 @@ func reachable(ctx context.Context, address string, secure bool) Finding {
 	}
 	return ok("the exporter runs and answers at %s", base)
 }
+
+const hangsAdvice = "if it is the exporter that has the port (ss -ltnp names who has), it hangs: look at journalctl -u staticpod-exporter, and restart it"
 
 // refusesStrangers reports whether the other end ended the TLS handshake.
 func refusesStrangers(err error) bool {
@@ -75,7 +79,7 @@ func health(ctx context.Context, base string) (code int, body string, err error)
 	}
 	r.Header.Set("User-Agent", userAgent)
 	transport := &http.Transport{
-		DisableKeepAlives: true, ResponseHeaderTimeout: 5 * time.Second,
+		DisableKeepAlives: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	}
 	response, err := transport.RoundTrip(r)

@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 // userAgent tells the exporter that it is not the kubelet who asks.
@@ -32,10 +34,10 @@ type Feed struct {
 // URL checks that the kubelet's staticPodURL is the exporter's, or in observing mode that it answers at all.
 func (f Feed) URL(k *Kubelet) Check {
 	return Check{"static-pod-url", func(ctx context.Context) []Finding {
-		if k.Config == nil {
+		c := k.Config()
+		if c == nil {
 			return one(skipped("the kubelet's configuration is not known: see kubelet.endpoint"))
 		}
-		c := k.Config
 		switch {
 		case f.Listen == "" && c.StaticPodURL == "":
 			return one(ok("the kubelet has none, and the exporter observes"))
@@ -43,25 +45,34 @@ func (f Feed) URL(k *Kubelet) Check {
 			return one(foreign(ctx, c))
 		case c.StaticPodURL == "":
 			return one(fail("the kubelet has no staticPodURL: it does not fetch what the exporter serves",
-				"set staticPodURL: http://"+f.Listen+"/pods in the kubelet's configuration and restart it; if something else is to feed it, set manifest.listen to \"\""))
+				"set staticPodURL: "+f.url()+" in the kubelet's configuration and restart it; if something else is to feed it, set manifest.listen to \"\""))
 		}
-		return f.own(c)
+		return f.own(ctx, c)
 	}}
 }
 
+// url is where the kubelet of this machine finds the list.
+func (f Feed) url() string {
+	host, port := split(f.Listen)
+	if unspecified(host) {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/pods"
+}
+
 // own compares the kubelet's URL and token with ours.
-func (f Feed) own(c *kubelet.Config) []Finding {
+func (f Feed) own(ctx context.Context, c *kubelet.Config) []Finding {
 	u, err := url.Parse(c.StaticPodURL)
 	if err != nil {
-		return one(fail("the kubelet's staticPodURL is no URL", "set staticPodURL: http://"+f.Listen+"/pods and restart the kubelet"))
+		return one(fail("the kubelet's staticPodURL is no URL", "set staticPodURL: "+f.url()+" and restart the kubelet"))
 	}
 	where := redacted(u)
-	if u.Scheme != "http" || !sameAddress(u.Host, f.Listen) {
-		return one(fail("the kubelet fetches "+where+", and the exporter serves at http://"+f.Listen+"/pods",
-			"set staticPodURL: http://"+f.Listen+"/pods and restart the kubelet, or manifest.listen to its address; to watch the other server only, set manifest.listen to \"\""))
+	if u.Scheme != "http" || !f.listensOn(ctx, u.Host) {
+		return one(fail("the kubelet fetches "+where+", and the exporter serves at "+f.url(),
+			"set staticPodURL: "+f.url()+" and restart the kubelet, or manifest.listen to its address; to watch the other server only, set manifest.listen to \"\""))
 	}
 	if u.Path != "/pods" {
-		return one(fail("the kubelet fetches "+where+", where the exporter has nothing", "set staticPodURL: http://"+f.Listen+"/pods and restart the kubelet"))
+		return one(fail("the kubelet fetches "+where+", where the exporter has nothing", "set staticPodURL: "+f.url()+" and restart the kubelet"))
 	}
 	if f.TokenFile == "" {
 		return one(ok("%s is the exporter", where))
@@ -86,7 +97,7 @@ func foreign(ctx context.Context, c *kubelet.Config) Finding {
 	if err != nil {
 		return fail("the kubelet's staticPodURL is no URL", "mend it in the kubelet's configuration")
 	}
-	code, err := get(ctx, c.StaticPodURL, http.Header(c.StaticPodURLHeader))
+	code, _, err := get(ctx, c.StaticPodURL, http.Header(c.StaticPodURLHeader))
 	const advice = "the kubelet keeps the pods that it has and gets no change: look at the server"
 	switch {
 	case err != nil:
@@ -103,20 +114,25 @@ func (f Feed) Listener() Check {
 		if f.Listen == "" {
 			return one(skipped("manifest.listen is empty: the exporter observes"))
 		}
-		code, err := get(ctx, "http://"+f.Listen+"/pods", nil)
+		url := f.url()
+		code, server, err := get(ctx, url, nil)
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
 			return one(free(ctx, f.Listen))
+		case isTimeout(err):
+			return one(fail(url+" takes connections, and does not answer", hangsAdvice))
 		case err != nil:
-			return one(fail("http://"+f.Listen+"/pods: "+err.Error(), takenAdvice))
+			return one(fail(url+": "+err.Error(), takenAdvice))
+		case server != manifest.ServerName:
+			return one(fail(fmt.Sprintf("%s answers %d %s, and not as a staticpod-exporter does", url, code, http.StatusText(code)), takenAdvice))
 		case code == http.StatusServiceUnavailable:
-			return one(warn("http://"+f.Listen+"/pods serves no list now (503)", "see 'describe node' and the exporter's log: removals are held, or nothing could be read yet"))
+			return one(warn(url+" serves no list now (503)", "see 'describe node' and the exporter's log: removals are held, or nothing could be read yet"))
 		case code == http.StatusUnauthorized && f.TokenFile != "":
-			return one(ok("http://%s/pods answers, and wants its token", f.Listen))
+			return one(ok("%s answers, and wants its token", url))
 		case code != http.StatusOK:
-			return one(fail(fmt.Sprintf("http://%s/pods answers %d %s", f.Listen, code, http.StatusText(code)), takenAdvice))
+			return one(fail(fmt.Sprintf("%s answers %d %s", url, code, http.StatusText(code)), "the exporter that runs there has another configuration than this: restart it, or give diagnose the same flags"))
 		}
-		return one(ok("http://%s/pods serves a list", f.Listen))
+		return one(ok("%s serves a list", url))
 	}}
 }
 
@@ -135,24 +151,24 @@ func free(ctx context.Context, address string) Finding {
 	return fail(err.Error(), "the address must be one of this machine, and free")
 }
 
-// get asks as nobody in particular, and reads the answer.
-func get(ctx context.Context, from string, header http.Header) (code int, err error) {
+// get asks as nobody in particular, and reads the answer. The server is what it calls itself.
+func get(ctx context.Context, from string, header http.Header) (code int, server string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return 0, errors.New("no URL")
+		return 0, "", errors.New("no URL")
 	}
 	for name, values := range header {
 		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	r.Header.Set("User-Agent", userAgent)
-	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 5 * time.Second}
+	transport := &http.Transport{DisableKeepAlives: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second}
 	response, err := transport.RoundTrip(r) // no redirect is followed with the kubelet's credentials, and no proxy asked
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, maxList))
-	return response.StatusCode, err
+	return response.StatusCode, response.Header.Get("Server"), err
 }
 
 // redacted is a URL without its credentials and its query.
@@ -164,11 +180,17 @@ func redacted(u *url.URL) string {
 	return shown.Redacted()
 }
 
-// sameAddress reports whether two HOST:PORT lead to one listener on this machine.
-func sameAddress(a, b string) bool {
-	hostA, portA := split(a)
-	hostB, portB := split(b)
-	return portA == portB && (hostA == hostB || local(hostA) && local(hostB))
+// listensOn reports whether who asks HOST:PORT on this machine reaches the manifest listener.
+func (f Feed) listensOn(ctx context.Context, address string) bool {
+	host, port := split(address)
+	listen, ours := split(f.Listen)
+	switch {
+	case port != ours:
+		return false
+	case host == listen || local(host) && local(listen):
+		return true
+	}
+	return unspecified(listen) && ofThisMachine(ctx, host)
 }
 
 func split(address string) (host, port string) {
@@ -181,9 +203,30 @@ func split(address string) (host, port string) {
 
 // local reports whether a host is reached over loopback, or is every address of the machine.
 func local(host string) bool {
-	if host == "" || host == "localhost" {
-		return true
-	}
 	ip := net.ParseIP(host)
-	return ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+	return host == "localhost" || ip != nil && ip.IsLoopback() || unspecified(host)
+}
+
+// unspecified reports whether a host is every address of the machine.
+func unspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// ofThisMachine reports whether a host is an address of this machine, or a name that leads to one.
+func ofThisMachine(ctx context.Context, host string) bool {
+	addresses, err := net.DefaultResolver.LookupIPAddr(ctx, host) // an address leads to itself, and nobody is asked
+	if err != nil {
+		return false
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(addresses, func(a net.IPAddr) bool {
+		return slices.ContainsFunc(own, func(o net.Addr) bool {
+			network, ok := o.(*net.IPNet)
+			return ok && network.IP.Equal(a.IP)
+		})
+	})
 }

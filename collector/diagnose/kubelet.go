@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"google.golang.org/grpc/codes"
@@ -21,11 +22,42 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
-// A Kubelet is what checks learn of it; they ask it once.
+// A Kubelet is what checks learn of it, for those that come after them. A check that was given up teaches nothing any more.
 type Kubelet struct {
-	Config *kubelet.Config // nil while it is not known
-	Up     bool            // it answered
+	mu    sync.Mutex
+	known facts
+}
+
+type facts struct {
+	config *kubelet.Config // nil while it is not known
+	up     bool            // it answered
 	pods   []*corev1.Pod
+}
+
+// Config is the kubelet's configuration, nil while it is not known.
+func (k *Kubelet) Config() *kubelet.Config { return k.facts().config }
+
+func (k *Kubelet) facts() facts {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known
+}
+
+// learn takes what an answer to a question says.
+func (k *Kubelet) learn(ctx context.Context, view *kubelet.View, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	k.known.up = k.known.up || err == nil || errors.Is(err, kubelet.ErrSourcesNotReady)
+	if view == nil {
+		return
+	}
+	k.known.pods = view.Pods
+	if view.Config != nil {
+		k.known.config = view.Config
+	}
 }
 
 // PodsAPI asks for the pods over the kubelet's socket.
@@ -41,7 +73,7 @@ func (k *Kubelet) PodsAPI(o kubelet.Options, auto bool) Check {
 			return one(ok("%s over the Pods API, with every change as it happens", counted(len(view.Pods), "static pod")))
 		case errors.Is(err, kubelet.ErrSourcesNotReady):
 			return one(warn(err.Error(), sourcesAdvice))
-		case k.Config != nil && gateOff(k.Config.FeatureGates):
+		case gateOff(k.Config()):
 			return one(warn(err.Error(), "the kubelet's feature gate PodsAPI is off: set featureGates: {PodsAPI: true}, or do with kubelet.endpoint, which is asked every 10 s"))
 		case auto && (errors.Is(err, fs.ErrNotExist) || status.Code(cause(err)) == codes.Unimplemented):
 			return one(warn(err.Error(), "kubelets before 1.37, or with the feature gate PodsAPI off, do not have it: then kubelet.endpoint is asked, every 10 s"))
@@ -50,8 +82,11 @@ func (k *Kubelet) PodsAPI(o kubelet.Options, auto bool) Check {
 	}}
 }
 
-func gateOff(gates map[string]bool) bool {
-	on, set := gates["PodsAPI"]
+func gateOff(c *kubelet.Config) bool {
+	if c == nil {
+		return false
+	}
+	on, set := c.FeatureGates["PodsAPI"]
 	return set && !on
 }
 
@@ -73,7 +108,6 @@ func (k *Kubelet) Endpoint(o kubelet.Options) Check {
 		if view == nil {
 			return found
 		}
-		k.Config = view.Config
 		version := view.Version
 		if version == "" {
 			version = "of unknown version"
@@ -100,16 +134,17 @@ func (k *Kubelet) Endpoint(o kubelet.Options) Check {
 // Node compares the node's name with the one that the kubelet gives its pods.
 func (k *Kubelet) Node(node string) Check {
 	return Check{"node", func(context.Context) []Finding {
-		for _, pod := range k.pods {
+		known := k.facts()
+		for _, pod := range known.pods {
 			if pod.Spec.NodeName != "" && pod.Spec.NodeName != node {
 				return one(fail(fmt.Sprintf("the exporter calls the node %s, the kubelet calls it %s", node, pod.Spec.NodeName),
 					"set node: "+pod.Spec.NodeName+"; it is part of every UID, so that all pods that are served restart once"))
 			}
 		}
 		switch {
-		case !k.Up:
+		case !known.up:
 			return one(skipped("%s; the kubelet cannot be asked what it calls the node", node))
-		case len(k.pods) == 0:
+		case len(known.pods) == 0:
 			return one(ok("%s; the kubelet has no static pod to compare it with", node))
 		}
 		return one(ok("%s, as the kubelet calls it", node))
@@ -123,10 +158,7 @@ func (k *Kubelet) ask(ctx context.Context, o kubelet.Options) (*kubelet.View, er
 	}
 	defer client.Close()
 	view, err := client.View(ctx, true)
-	k.Up = k.Up || err == nil || errors.Is(err, kubelet.ErrSourcesNotReady)
-	if view != nil {
-		k.pods = view.Pods
-	}
+	k.learn(ctx, view, err)
 	return view, err
 }
 
@@ -157,10 +189,10 @@ func kubeletAdvice(err error) string {
 		return "is the kubelet running (systemctl status kubelet)? Its socket is below its --root-dir, in pods-api/, with the feature gate PodsAPI"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS: write the endpoint as http://"
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+	case isTimeout(err):
 		return "the kubelet does not answer: look at its log, and at the load of the node"
 	}
-	return "see docs/operations.md, Endpoints"
+	return "is it the kubelet of this node that is asked? Its log may say what it made of it; docs/configuration.md says what kubelet.endpoint and kubelet.pods-socket can be"
 }
 
 // code is the HTTP status of an answer that is an error, 0 without an answer.
@@ -200,9 +232,10 @@ func certificateAdvice(err error) string {
 	return ""
 }
 
+// isTimeout reports whether nobody answered in time.
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
-	return ok && timeout.Timeout()
+	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || status.Code(cause(err)) == codes.DeadlineExceeded
 }
 
 // cause is the innermost error that has a gRPC status.

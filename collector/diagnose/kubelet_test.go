@@ -23,6 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
 )
 
@@ -85,14 +88,14 @@ func TestEndpoint(t *testing.T) {
 	endpoint := k.Endpoint(kubelet.Options{Endpoint: good.URL, CAFile: good.ca})
 	expect(t, endpoint, OK, "kubelet v1.36.1", "1 static pod over https")
 	expect(t, endpoint, Warn, "rules of v1.37.x, and the kubelet is v1.36.1")
-	if !k.Up || k.Config == nil || k.Config.StaticPodPath != "/etc/kubernetes/manifests" {
-		t.Errorf("%+v", k)
+	if !k.facts().up || k.Config() == nil || k.Config().StaticPodPath != "/etc/kubernetes/manifests" {
+		t.Errorf("%+v", k.facts())
 	}
 	expect(t, endpoint, Warn, "do not know: FromTheFuture")
 	expect(t, k.PodsAPI(kubelet.Options{PodsSocket: "unix:///missing.sock"}, false), Warn, "the kubelet's feature gate PodsAPI is off")
 	expect(t, k.Node("node1"), OK, "node1, as the kubelet calls it")
 	expect(t, k.Node("other"), Fail, "the kubelet calls it node1", "set node: node1")
-	expect(t, (&Kubelet{Up: true}).Node("node1"), OK, "no static pod")
+	expect(t, (&Kubelet{known: facts{up: true}}).Node("node1"), OK, "no static pod")
 	expect(t, (&Kubelet{}).Node("node1"), Skipped, "cannot be asked")
 
 	noConfig := serveKubelet(t, nil, map[string]string{"/pods": podList}, 0, nil)
@@ -154,11 +157,49 @@ func TestPodsAPI(t *testing.T) {
 	expect(t, new(Kubelet).PodsAPI(kubelet.Options{PodsSocket: "unix://" + stale}, true), Fail, "connection refused", "systemctl status kubelet")
 }
 
+// A socket that takes connections and does not answer is told from one that nobody listens on.
+func TestPodsAPIAndRuntimeThatHang(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "hangs.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	for want, check := range map[string]Check{
+		"the kubelet does not answer": new(Kubelet).PodsAPI(kubelet.Options{PodsSocket: "unix://" + socket}, true),
+		"the runtime does not answer": Runtime("unix://" + socket),
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		found := check.Run(ctx)
+		if len(found) != 1 || found[0].Outcome != Fail || !strings.HasPrefix(found[0].Advice, want) {
+			t.Errorf("%s: %+v", want, found)
+		}
+	}
+}
+
+// What a check learns after it was given up is not for those that run by then.
+func TestKubeletLearnsNothingOfACheckThatWasGivenUp(t *testing.T) {
+	var k Kubelet
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	k.learn(ctx, &kubelet.View{Config: &kubelet.Config{}}, nil)
+	if k.Config() != nil || k.facts().up {
+		t.Errorf("%+v", k.facts())
+	}
+	k.learn(t.Context(), &kubelet.View{Config: &kubelet.Config{}}, nil)
+	k.learn(t.Context(), &kubelet.View{}, nil) // the Pods API has no configuration
+	if k.Config() == nil || !k.facts().up {
+		t.Errorf("%+v", k.facts())
+	}
+}
+
 func TestKubeletAdvice(t *testing.T) {
 	for want, err := range map[string]error{
 		"run the exporter as root": fmt.Errorf("dial: %w", os.ErrPermission),
 		"does not answer":          fmt.Errorf("kubelet: %w", context.DeadlineExceeded),
-		"docs/operations.md":       errors.New("something else"),
+		"the kubelet does not":     fmt.Errorf("kubelet: %w", status.Error(codes.DeadlineExceeded, "context deadline exceeded")),
+		"docs/configuration.md":    errors.New("something else"),
 	} {
 		if got := kubeletAdvice(err); !strings.Contains(got, want) {
 			t.Errorf("%v: %q", err, got)

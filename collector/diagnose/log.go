@@ -44,7 +44,7 @@ func readable(log kubeletlog.Sight, k *Kubelet, now time.Time) Finding {
 			"is it the kubelet's log? Its logging.format must be text or json; a container runtime's or Talos' lines around it are understood")
 	case log.Bytes == 0 && log.Format == "":
 		return warn(log.Source+" is empty", "it was just rotated, or the kubelet logs elsewhere: look at how it is started")
-	case k.Up && !log.Newest.IsZero() && now.Sub(log.Newest) > quietLog:
+	case k.facts().up && !log.Newest.IsZero() && now.Sub(log.Newest) > quietLog:
 		return warn(fmt.Sprintf("%s has had no line for %s", log.Source, now.Sub(log.Newest).Round(time.Minute)),
 			"the kubelet runs and seems to log elsewhere: look at how it is started, and set kubelet.log to that")
 	}
@@ -93,8 +93,8 @@ func listening(ctx context.Context, network, address string) Finding {
 
 // verbosity says what the kubelet leaves out of its log.
 func verbosity(k *Kubelet) []Finding {
-	if k.Config != nil && k.Config.LoggingVerbosity < 2 {
-		return one(warn(fmt.Sprintf("the kubelet logs at verbosity %d", k.Config.LoggingVerbosity),
+	if c := k.Config(); c != nil && c.LoggingVerbosity < 2 {
+		return one(warn(fmt.Sprintf("the kubelet logs at verbosity %d", c.LoggingVerbosity),
 			"set logging.verbosity: 2 in its configuration (-v=2): below, it does not say that it reads its sources and what it does to pods"))
 	}
 	return nil

@@ -76,7 +76,7 @@ func TestManifestDirectory(t *testing.T) {
 func TestLog(t *testing.T) {
 	dir := t.TempDir()
 	now := func() time.Time { return time.Now() }
-	up := &Kubelet{Up: true}
+	up := &Kubelet{known: facts{up: true}}
 	at := func(content string, k *Kubelet, now func() time.Time) Check {
 		return Log("file://"+write(t, filepath.Join(dir, "kubelet.log"), content), k, now)
 	}
@@ -86,7 +86,7 @@ func TestLog(t *testing.T) {
 	expect(t, at(line, &Kubelet{}, func() time.Time { return time.Now().Add(2 * time.Hour) }), OK)
 	expect(t, at("Nov 22 dhclient[1]: bound\n", up, now), Fail, "no line at its end is the kubelet's")
 	expect(t, at("", up, now), Warn, "is empty")
-	expect(t, at(line, &Kubelet{Config: &kubelet.Config{LoggingVerbosity: 0}}, now), Warn, "verbosity 0", "logging.verbosity: 2")
+	expect(t, at(line, &Kubelet{known: facts{config: &kubelet.Config{LoggingVerbosity: 0}}}, now), Warn, "verbosity 0", "logging.verbosity: 2")
 	expect(t, Log("file:///missing.log", up, now), Fail, "no such file", "names a file that is not there")
 	expect(t, Log("", up, now), Skipped, "is empty")
 	expect(t, Log("stdin", up, now), Skipped, "standard input")
