@@ -3,11 +3,15 @@ package manifest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"k8s.io/kubernetes/pkg/apis/core/validation"
 )
 
 // NodeName returns the name that a Store with these options gives the node, without opening one. A state that
@@ -20,6 +24,14 @@ func NodeName(flag, stateDirectory string) (string, error) {
 		_ = json.Unmarshal(data, &persisted) // serve says what is wrong with it
 	}
 	return nodeName(flag, persisted.Node)
+}
+
+// CheckNode says why name cannot be a node's, by the kubelet's rules: its pods' names end in it.
+func CheckNode(name string) error {
+	if wrong := validation.ValidateNodeName(strings.ToLower(strings.TrimSpace(name)), false); len(wrong) > 0 {
+		return fmt.Errorf("%q is no name of a node: %s", name, wrong[0])
+	}
+	return nil
 }
 
 // Survey reads once, as a Store does, what sources and the kubelet's manifest directory define, "" for none. What

@@ -32,7 +32,7 @@ type Validator struct {
 
 // NewValidator returns a Validator for the node of rules.
 func NewValidator(rules Rules) *Validator {
-	rules.Node = strings.ToLower(rules.Node)
+	rules.Node = strings.ToLower(strings.TrimSpace(rules.Node))
 	return &Validator{rules: rules, fields: podFields()}
 }
 

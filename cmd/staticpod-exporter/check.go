@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 // A keyError says what is wrong with the value of a key.
@@ -19,6 +20,7 @@ func (e *keyError) Error() string { return e.key + ": " + e.message }
 // check refuses values that no part of the exporter could use, before any of it starts.
 func (c *Config) check() error {
 	for _, err := range []error{
+		nodeName("node", c.Node),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "logfmt", "json"),
 		oneOf("kubelet.standalone", c.Kubelet.Standalone, auto, "true", "false"),
@@ -60,6 +62,17 @@ func (c *Config) check() error {
 	}
 	if c.Kubelet.RolloutDeadline <= 0 {
 		return &keyError{"kubelet.rollout-deadline", "is not above zero"}
+	}
+	return nil
+}
+
+// nodeName is the name of a node, or empty.
+func nodeName(key, value string) error {
+	if value == "" {
+		return nil
+	}
+	if err := manifest.CheckNode(value); err != nil {
+		return &keyError{key, err.Error()}
 	}
 	return nil
 }

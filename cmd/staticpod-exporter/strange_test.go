@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -30,6 +31,19 @@ func answering(t *testing.T, code int, body string) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// Who interrupts diagnose is told no findings that the interruption made.
+func TestDiagnoseInterrupted(t *testing.T) {
+	for _, form := range []string{"text", "json"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var out, told strings.Builder
+		code := run(ctx, []string{"diagnose", "-o", form, "--kubelet.endpoint=http://127.0.0.1:1"}, &out, &told)
+		if code != exitError || out.String() != "" || !strings.Contains(told.String(), "interrupted") {
+			t.Errorf("%s: exit code %d, %q, %q", form, code, out.String(), told.String())
+		}
+	}
 }
 
 // Whatever a server says and files are called, it does not reach the terminal as it is.

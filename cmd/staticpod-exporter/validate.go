@@ -86,6 +86,9 @@ func (o *validateOptions) run(args []string, stdin io.Reader, stdout, stderr io.
 	if unknown := manifest.UnknownGates(o.rules.FeatureGates); len(unknown) > 0 {
 		return usageError{fmt.Errorf("--feature-gates: Kubernetes %sx has no %s", manifest.Release, strings.Join(unknown, ", "))}
 	}
+	if err := manifest.CheckNode(o.rules.Node); err != nil {
+		return usageError{fmt.Errorf("--node: %w", err)}
+	}
 	reading := newReading(manifest.NewValidator(o.rules), stdin)
 	if o.asDirectory {
 		reading.directories(args)
