@@ -5,33 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/chromium"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/programs"
 )
 
 // patience is how long a tab waits for what should be there. It is no expectation.
 const patience = 60 * time.Second
-
-// fontconfig has pages set in one font, so that pictures are the same everywhere.
-const fontconfig = `<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
-<fontconfig>
-  <dir>/usr/share/fonts</dir>
-  <cachedir>%s</cachedir>
-  <alias><family>system-ui</family><prefer><family>Inter</family></prefer></alias>
-  <alias><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
-  <alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
-</fontconfig>
-`
 
 // A browser is one Chromium.
 type browser struct {
@@ -49,34 +36,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its processes write to their directory until the last of them has ended: that is not the test's to fail for.
-	dir, err := os.MkdirTemp("", "page-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	fonts := filepath.Join(dir, "fonts.conf")
-	if err := os.WriteFile(fonts, fmt.Appendf(nil, fontconfig, filepath.Join(dir, "fonts")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(found.Chromium), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.Env("FONTCONFIG_FILE="+fonts),
-		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), // small in many containers
-	)
-	t.Cleanup(cancel)
-	b := &browser{axe: string(script)}
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if b.context = ctx; chromedp.Do(ctx) != nil {
-		// A first start on a machine that is busy may be too slow for it.
-		if err := chromedp.Do(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b
+	return &browser{context: chromium.Start(t, found.Chromium), axe: string(script)}
 }
 
 // A tab is one page in the browser. What its console has to complain about fails the test, unless it is forgiven.
@@ -234,14 +194,7 @@ func (t *tab) audit(axe, page string, rules ...string) {
 // picture takes a picture of what is to be seen, or with whole of all of the page.
 func (t *tab) picture(whole bool) []byte {
 	t.Helper()
-	var params page.CaptureScreenshotParams
-	if whole {
-		size, err := chromedp.Run(t.ctx, chromedp.Evaluate[[]float64](`[document.documentElement.clientWidth, document.documentElement.scrollHeight]`))
-		t.do(err)
-		params.Clip = &page.Viewport{Width: size[0], Height: size[1], Scale: 1}
-		params.CaptureBeyondViewport = new(true)
-	}
-	shot, err := chromedp.Call(t.ctx, page.CaptureScreenshot, params)
+	picture, err := chromium.Picture(t.ctx, whole)
 	t.do(err)
-	return shot.Data
+	return picture
 }
