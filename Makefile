@@ -88,9 +88,13 @@ soak: bin/node ## Have fifty healthy pods run for SOAK, 10m by default: nothing 
 	@bin/node build
 	cd e2e && $(GO) test -count 1 -timeout 60m ./soak -duration $(SOAK)
 
-screenshots: bin/node ## Take the pictures of docs/screenshots anew, of the page of a real node in Chromium. Needs root.
+# Those of dashboards show some minutes of a node, and six hours of a simulated fleet.
+screenshots: PICTURES := -count 1 -timeout $(E2E_TIMEOUT) -screenshots $(CURDIR)/docs/screenshots
+screenshots: bin/node ## Take the pictures of docs/screenshots anew in Chromium: of the page and dashboards of a real node, and of a fleet's. Needs root.
 	@bin/node build
-	cd e2e && $(GO) test -count 1 -timeout $(E2E_TIMEOUT) -run 'TestPage/pictures' ./page -screenshots $(CURDIR)/docs/screenshots
+	cd e2e && $(GO) test ./page -run 'TestPage/pictures' $(PICTURES)
+	cd e2e && $(GO) test ./dashboards $(PICTURES)
+	cd e2e && $(GO) test ./scale -run TestFleet -nodes 40 $(PICTURES)
 
 older: export STATICPOD_NODE_KUBELET := kubelet134
 older: bin/node ## Run the tests on a real node with a kubelet three minor releases older, which has no Pods API. Needs root.

@@ -114,3 +114,36 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// docs/dashboards.md tells of each dashboard and variable, and its pictures are there.
+func TestDocument(t *testing.T) {
+	content, err := os.ReadFile("../docs/dashboards.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := string(content)
+	for file, d := range dashboards(t) {
+		if !strings.Contains(document, "\n## "+d.Title+"\n") {
+			t.Errorf("%s: %q has no section", file, d.Title)
+		}
+		for _, v := range d.Templating.List {
+			if !strings.Contains(document, "\n| "+v.Label+" |") {
+				t.Errorf("%s: %q has no row", file, v.Label)
+			}
+		}
+		for _, a := range d.Annotations.List {
+			if a.Expr != "" && !strings.Contains(strings.ToLower(document), strings.ToLower(strings.Fields(a.Name)[1])) {
+				t.Errorf("%s: %q is not told of", file, a.Name)
+			}
+		}
+	}
+	pictures := regexp.MustCompile(`"(screenshots/[^"]+)"`).FindAllStringSubmatch(document, -1)
+	for _, picture := range pictures {
+		if _, err := os.Stat("../docs/" + picture[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := 2 * len(dashboards(t)); len(pictures) != want {
+		t.Errorf("%d pictures, not %d", len(pictures), want)
+	}
+}

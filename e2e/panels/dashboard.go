@@ -22,6 +22,15 @@ type Dashboard struct {
 	Panels      []Panel // in their order; rows too, which ask nothing
 }
 
+// Height returns how many rows of the grid its panels take.
+func (d Dashboard) Height() int {
+	rows := 0
+	for _, p := range d.Panels {
+		rows = max(rows, p.Y+p.H)
+	}
+	return rows
+}
+
 // A Variable is chosen from what is at the top of a dashboard.
 type Variable struct {
 	Name  string

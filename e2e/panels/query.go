@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"strings"
+	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
@@ -106,11 +107,11 @@ func Shown(all []Series) []Series {
 	return shown
 }
 
-var asked = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
 // Values returns what can be chosen of a variable that asks Prometheus, with what is chosen of those before it.
 func (d Dashboard) Values(ctx context.Context, api v1.API, variable Variable, v View) ([]string, error) {
-	match := asked.FindStringSubmatch(variable.Query)
+	match := labelValues.FindStringSubmatch(variable.Query)
 	if match == nil {
 		return nil, fmt.Errorf("%s: $%s: %q", d.Name, variable.Name, variable.Query)
 	}
@@ -132,20 +133,28 @@ func (d Dashboard) Values(ctx context.Context, api v1.API, variable Variable, v 
 	return all, nil
 }
 
-// Marks returns when an annotation marks something, each time once: where a value is above zero, or, if the value is the
-// time, at each that is known.
-func Marks(a Annotation, all []Series) []model.Time {
-	var marks []model.Time
+// A Mark is a time that an annotation marks: a moment, or from its begin to its end.
+type Mark struct{ Begin, End model.Time }
+
+// Marks returns what an annotation marks, as Grafana does it: where a value is above zero, or, if the value is the time, at
+// each that is known. What follows within a step is one mark.
+func Marks(a Annotation, all []Series, step time.Duration) []Mark {
+	var marks []Mark
 	for _, s := range all {
-		var last model.Time
+		var last *Mark
 		for _, p := range s.Points {
 			at := p.Timestamp
 			if a.ValueIsTime {
 				at = model.Time(p.Value)
+			} else if p.Value <= 0 {
+				continue
 			}
-			if (a.ValueIsTime || p.Value > 0) && at != last {
-				marks, last = append(marks, at), at
+			if last != nil && !at.After(last.End.Add(step)) {
+				last.End = at
+				continue
 			}
+			marks = append(marks, Mark{at, at})
+			last = &marks[len(marks)-1]
 		}
 	}
 	return marks

@@ -99,13 +99,13 @@ func TestMarks(t *testing.T) {
 	for _, test := range []struct {
 		annotation Annotation
 		series     []Series
-		want       []model.Time
+		want       []Mark
 	}{
-		{Annotation{}, at(0, 1, 1, 0), []model.Time{1000, 2000}},
+		{Annotation{}, at(0, 1, 1, 0, 1), []Mark{{1000, 2000}, {4000, 4000}}},
 		{Annotation{}, at(0, 0), nil},
-		{Annotation{ValueIsTime: true}, at(500, 500, 1500), []model.Time{500, 1500}},
+		{Annotation{ValueIsTime: true}, at(500, 500, 9500), []Mark{{500, 500}, {9500, 9500}}},
 	} {
-		if got := Marks(test.annotation, test.series); !slices.Equal(got, test.want) {
+		if got := Marks(test.annotation, test.series, time.Second); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: %v: %v, not %v", test.annotation, test.series, got, test.want)
 		}
 	}

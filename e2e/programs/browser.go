@@ -43,6 +43,18 @@ func EnsureBrowser(ctx context.Context, progress io.Writer) (Browser, error) {
 	return b, err
 }
 
+// EnsurePngquant returns the path of Debian's pngquant, which makes pictures small, and installs it when it is missing, as root.
+func EnsurePngquant(ctx context.Context, progress io.Writer) (string, error) {
+	if path, err := exec.LookPath("pngquant"); err == nil {
+		return path, nil
+	}
+	fmt.Fprintln(progress, "installing pngquant")
+	if err := Install(ctx, "pngquant"); err != nil {
+		return "", fmt.Errorf("pngquant: %w", err)
+	}
+	return exec.LookPath("pngquant")
+}
+
 // ensureAxe has npm fetch what the lock file in dir names.
 func ensureAxe(ctx context.Context, dir string, progress io.Writer) (string, error) {
 	content, err := os.ReadFile(filepath.Join(dir, "package.json"))
@@ -60,23 +72,28 @@ func ensureAxe(ctx context.Context, dir string, progress io.Writer) (string, err
 	}
 	entry, err := c.entry(ctx, "axe-core-"+version, func(ctx context.Context, into string) error {
 		fmt.Fprintf(progress, "axe-core %s: fetching, once\n", version)
-		if _, err := exec.LookPath("npm"); err != nil {
-			if err := Install(ctx, "npm"); err != nil {
-				return fmt.Errorf("npm: %w", err)
-			}
-		}
-		if err := os.CopyFS(into, os.DirFS(dir)); err != nil {
-			return err
-		}
-		npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-		npm.Dir = into
-		if out, err := npm.CombinedOutput(); err != nil {
-			return fmt.Errorf("npm ci: %w\n%s", err, out)
-		}
-		return nil
+		return fetch(ctx, dir, into)
 	})
 	if err != nil {
 		return "", fmt.Errorf("axe-core: %w", err)
 	}
 	return filepath.Join(entry, "node_modules", "axe-core", "axe.min.js"), nil
+}
+
+// fetch has npm fetch what the lock file in dir names, and copies dir beside it.
+func fetch(ctx context.Context, dir, into string) error {
+	if _, err := exec.LookPath("npm"); err != nil {
+		if err := Install(ctx, "npm"); err != nil {
+			return fmt.Errorf("npm: %w", err)
+		}
+	}
+	if err := os.CopyFS(into, os.DirFS(dir)); err != nil {
+		return err
+	}
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund", "--no-update-notifier")
+	npm.Dir = into
+	if out, err := npm.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return nil
 }

@@ -49,6 +49,7 @@ func TestFleet(t *testing.T) {
 			f := start(t, play, nodes)
 			f.rules()
 			f.panels()
+			f.picture()
 			f.pint()
 			f.size()
 			f.write(&report)

@@ -1,4 +1,4 @@
-package panels
+package dashboards
 
 import (
 	"context"
@@ -11,18 +11,23 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/otlp"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/panels"
 )
 
 // On a real node on which something is wrong each panel of each dashboard shows something, and so does each
 // annotation and each variable, however the histograms are scraped.
 func TestEveryPanelShowsARealNode(t *testing.T) {
 	files := filepath.Join(t.TempDir(), "pods.d")
+	if *screenshots != "" {
+		files = "/tmp/pods.d" // is to be read in the pictures
+		t.Cleanup(func() { os.RemoveAll(files) })
+	}
 	if err := os.Mkdir(files, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s := newStage(t, files)
 	s.play()
-	all, err := Dashboards(os.DirFS("../../dashboards"))
+	all, err := panels.Dashboards(os.DirFS("../../dashboards"))
 	s.must(err)
 	for _, job := range jobs {
 		for _, d := range all {
@@ -30,10 +35,11 @@ func TestEveryPanelShowsARealNode(t *testing.T) {
 			s.shows(d, job)
 		}
 	}
+	t.Run("pictures", func(t *testing.T) { pictures(t, s) })
 }
 
 // choices holds that what is on show can be chosen.
-func (s *stage) choices(d Dashboard, job string) {
+func (s *stage) choices(d panels.Dashboard, job string) {
 	s.Helper()
 	view := s.view(job)
 	for _, variable := range d.Variables {
@@ -49,7 +55,7 @@ func (s *stage) choices(d Dashboard, job string) {
 }
 
 // shows waits until each query of a dashboard finds something, and asks again only what has found nothing yet.
-func (s *stage) shows(d Dashboard, job string) {
+func (s *stage) shows(d panels.Dashboard, job string) {
 	s.Helper()
 	found := map[string]bool{}
 	await.Nil(s, job+", "+d.Name, func(ctx context.Context) error {
@@ -66,7 +72,7 @@ func (s *stage) shows(d Dashboard, job string) {
 			if err == nil && q.Target.Exemplars {
 				err = s.traced(ctx, q)
 			}
-			if series = Shown(series); err == nil && (len(series) == 0 || q.Panel.ID == 0 && len(Marks(q.Annotation, series)) == 0) {
+			if series = panels.Shown(series); err == nil && (len(series) == 0 || q.Panel.ID == 0 && len(panels.Marks(q.Annotation, series, q.Range.Step)) == 0) {
 				err = fmt.Errorf("%s: nothing to see: %s", q, q.Expr)
 			}
 			found[q.String()] = err == nil
@@ -77,7 +83,7 @@ func (s *stage) shows(d Dashboard, job string) {
 }
 
 // traced says whether the exemplars of a query lead to traces that were exported.
-func (s *stage) traced(ctx context.Context, q Query) error {
+func (s *stage) traced(ctx context.Context, q panels.Query) error {
 	exemplars, err := q.Exemplars(ctx, s.prometheus.API)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package panels
+package dashboards
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/monitoring"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/otlp"
+	"github.com/staticpod-exporter/staticpod-exporter/e2e/panels"
 )
 
 // The jobs of the Prometheus scrape one exporter: its histograms as buckets, as native ones, and as both.
@@ -30,10 +31,10 @@ type stage struct {
 	exporter   *exporter.Exporter
 	receiver   *otlp.Receiver // of what the exporter exports
 	prometheus *monitoring.Prometheus
-	begin      time.Time
-	files      string // the directory of definitions
-	config     string // the exporter's configuration
-	failures   string // the file in which Prometheus says why it could not scrape
+	begin      time.Time // of what there is to see
+	files      string    // the directory of definitions
+	config     string    // the exporter's configuration
+	failures   string    // the file in which Prometheus says why it could not scrape
 }
 
 func newStage(t *testing.T, files string) *stage {
@@ -42,7 +43,7 @@ func newStage(t *testing.T, files string) *stage {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s := &stage{T: t, begin: time.Now(), files: files, config: filepath.Join(dir, "config.yaml"), failures: filepath.Join(dir, "failures.log")}
+	s := &stage{T: t, files: files, config: filepath.Join(dir, "config.yaml"), failures: filepath.Join(dir, "failures.log")}
 	s.configure("log: {level: info}\n")
 	binary, err := exporter.Build(t.Context(), dir, false)
 	s.must(err)
@@ -78,6 +79,7 @@ func newStage(t *testing.T, files string) *stage {
 			t.Logf("Prometheus could not scrape:\n%s", failures)
 		}
 	})
+	s.begin = time.Now()
 	s.must(s.exporter.Start(t.Context()))
 	t.Cleanup(func() { s.exporter.Stop(context.Background()) })
 	// It takes Prometheus some seconds to begin: what happens before is not seen.
@@ -163,6 +165,11 @@ spec:
 `, name, namespace, name, strings.Join(args, `", "`))
 }
 
+// edited is the definition of one that waits, with a change that is a rollout.
+func edited(namespace, name string) string {
+	return strings.Replace(pod(namespace, name, "pause"), "spec:\n", "spec:\n  priorityClassName: system-node-critical\n  priority: 2000001000\n", 1)
+}
+
 // The static pods of a node that runs a control plane.
 var healthy = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
@@ -181,7 +188,7 @@ func (s *stage) play() {
 	s.until("ManifestInvalid", "default", "backup")
 
 	// A rollout, a pod that is killed and comes back, and a configuration that is refused and mended.
-	s.write(s.files, "kube-scheduler.yaml", strings.Replace(pod("kube-system", "kube-scheduler", "pause"), "spec:", "  # edited\nspec:\n  priority: 2000001000\n  priorityClassName: system-node-critical", 1))
+	s.write(s.files, "kube-scheduler.yaml", edited("kube-system", "kube-scheduler"))
 	s.configure("log: {levle: info}\n")
 	if err := s.exporter.Reload(s.Context()); err == nil {
 		s.Fatal("a configuration with a misspelt key is taken")
@@ -194,6 +201,6 @@ func (s *stage) play() {
 }
 
 // view is all that happened so far, of one of the jobs.
-func (s *stage) view(job string) View {
-	return View{Start: s.begin, End: time.Now(), Scrape: time.Second, Chosen: Chosen{"job": {job}, "instance": {instance}}}
+func (s *stage) view(job string) panels.View {
+	return panels.View{Start: s.begin, End: time.Now(), Scrape: time.Second, Chosen: panels.Chosen{"job": {job}, "instance": {instance}}}
 }
