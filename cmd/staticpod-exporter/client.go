@@ -93,6 +93,9 @@ func (c *client) list(ctx context.Context, path string) ([]json.RawMessage, erro
 	if err := c.get(ctx, c.base.JoinPath(path), &list); err != nil {
 		return nil, err
 	}
+	if list.Items == nil {
+		return nil, fmt.Errorf("%s does not answer as a %s does: there is no list of items", c, program)
+	}
 	for _, item := range list.Items {
 		if err := c.object(item); err != nil {
 			return nil, err

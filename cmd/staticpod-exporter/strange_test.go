@@ -88,6 +88,8 @@ func TestAnswersThatAreNoResources(t *testing.T) {
 		{"get", "sp", "-o", "json", "--address", nothing},
 		{"get", "sp", "-o", "yaml", "--address", answering(t, http.StatusOK, `{"items":["a"]}`)},
 		{"get", "sp", "a", "--address", null},
+		{"get", "sps", "--address", null},
+		{"get", "sps", "--address", answering(t, http.StatusOK, `{"status":"ok"}`)},
 		{"describe", "a", "--address", nothing},
 	} {
 		code, stdout, stderr := runs(t, args...)
