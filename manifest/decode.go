@@ -45,7 +45,7 @@ type draft struct {
 func read(data []byte, form Form) (drafts []*draft, problems []Problem) {
 	switch {
 	case len(data) >= maxFileBytes:
-		return nil, []Problem{malformed(position{line: 1}, "the read limit is reached")} // the kubelet's words
+		return nil, []Problem{malformed(position{}, "it is 10 MiB or longer: the kubelet refuses it")}
 	case form == FormDirectory:
 		return readSingle(data)
 	}

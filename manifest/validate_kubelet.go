@@ -120,9 +120,10 @@ func checkKind(data []byte) (field string, reason Reason, words string) {
 func (v *verdict) undecodable(s fieldTypes, data []byte, err error) {
 	words := strings.Replace(err.Error(), ".items.", ".", 1) // of the list that we made of it
 	tree, _ := decodeTree(data)
+	said := false
 	for _, m := range s.misfits(reflect.TypeFor[corev1.Pod](), tree, "") {
-		if strings.Contains(words, "."+indices.ReplaceAllString(m.field, "")+" of type ") {
-			m.words = words
+		if !said && strings.Contains(words, "."+indices.ReplaceAllString(m.field, "")+" of type ") {
+			m.words, said = words, true
 		}
 		v.refuse(ManifestMalformed, m.field, "", discreet(m.words))
 	}

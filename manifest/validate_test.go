@@ -73,6 +73,10 @@ func TestVerdicts(t *testing.T) {
 				"9:7 ManifestMalformed spec.containers[0].ports[0].containerPort: json: cannot unmarshal string into Go value of type int32\n" +
 				"10:26 ManifestMalformed spec.containers[0].resources.limits.cpu: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'\n",
 			refusal: "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"},
+		{name: "one field of wrong types, twice", document: good + "  containers:\n  - name: a\n    image: b\n    env:\n    - {name: A, value: [1]}\n    - {name: B, value: {a: b}}\n",
+			want: "9:17 ManifestMalformed spec.containers[0].env[0].value: json: cannot unmarshal array into Go struct field EnvVar.spec.containers.env.value of type string\n" +
+				"10:17 ManifestMalformed spec.containers[0].env[1].value: json: cannot unmarshal object into Go value of type string\n",
+			refusal: "json: cannot unmarshal array into Go struct field EnvVar.spec.containers.env.value of type string"},
 		{name: "a boolean of YAML 1.1", document: good + "  containers:\n  - name: a\n    image: b\n    args: [on]\n",
 			want:    "8:12 ManifestMalformed spec.containers[0].args[0]: json: cannot unmarshal bool into Go struct field Container.spec.containers.args of type string: an unquoted on is a boolean, quote it\n",
 			refusal: "json: cannot unmarshal bool into Go struct field Container.spec.containers.args of type string"},

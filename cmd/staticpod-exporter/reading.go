@@ -147,7 +147,12 @@ func isManifestName(e fs.DirEntry) bool {
 
 // directories proves each directory, or single file, as the kubelet reads its staticPodPath.
 func (r *reading) directories(names []string) {
+	seen := map[string]bool{}
 	for _, name := range names {
+		if seen[filepath.Clean(name)] {
+			continue
+		}
+		seen[filepath.Clean(name)] = true
 		candidates, err := r.validator.Directory(name)
 		if err != nil {
 			r.unreadable(name, err)
@@ -158,11 +163,11 @@ func (r *reading) directories(names []string) {
 			if _, known := r.Sources[c.Path]; known {
 				continue
 			}
-			r.Files++
 			if info, err := os.Stat(c.Path); err != nil || !info.Mode().IsRegular() {
 				continue // nothing to be shown of it
 			}
 			if data, err := readFile(c.Path); err == nil {
+				r.Files++
 				r.Sources[c.Path] = data
 			}
 		}

@@ -79,6 +79,21 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 	}
 }
 
+// What the kubelet does not read to its end has no line to be looked at.
+func TestValidateOfAFileThatIsTooLong(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "long.yaml")
+	if err := os.WriteFile(path, []byte("# "+strings.Repeat("x", 10<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := runs(t, "validate", path); code != exitError || stdout != path+": critical: it is 10 MiB or longer: the kubelet refuses it [ManifestMalformed]\n" {
+		t.Errorf("exit code %d, %.300q", code, stdout)
+	}
+	if code, stdout, stderr := runs(t, "validate", "--as-directory", dir); code != exitError || strings.Count(stdout, "\n") != 1 || !strings.Contains(stdout, "10 MiB") {
+		t.Errorf("exit code %d, %.300q, %.300q", code, stdout, stderr)
+	}
+}
+
 // What is no resource is not taken for one without anything in it.
 func TestAnswersThatAreNoResources(t *testing.T) {
 	nothing := answering(t, http.StatusOK, `{"items":[null]}`)
