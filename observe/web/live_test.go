@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -227,5 +228,13 @@ func TestLivePageIsBounded(t *testing.T) {
 	t.Cleanup(server.Close)
 	if a := ask(t, "GET", server.URL+"/?watch=true", "Accept", "text/event-stream"); a.code != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.code, a.body)
+	}
+	// By these words the page knows that the exporter is not lost.
+	const words = "watches already"
+	if a := ask(t, "GET", server.URL+"/?watch=true&output=html", "Accept", "text/html"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, words) {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	if script, err := os.ReadFile("page.js"); err != nil || !strings.Contains(string(script), words) {
+		t.Errorf("the page does not know %q (%v)", words, err)
 	}
 }

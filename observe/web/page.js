@@ -34,7 +34,7 @@
 
   // Whether the page is live. What is heard of the exporter and what the exporter has heard of the node are two things.
   const patience = 15000, staleAfter = 60000, retryAfter = 2000;
-  let source = null, opened = 0, heard = 0, at = 0, connected = false, lost = false;
+  let source = null, opened = 0, heard = 0, at = 0, connected = false, lost = false, crowded = false;
 
   function say(state, title, detail) {
     root.dataset.live = state;
@@ -43,7 +43,9 @@
   }
 
   function writeLive() {
-    if (lost) {
+    if (lost && crowded) {
+      say("lost", "Too many watchers", "the exporter is there and has no room for one more, trying again" + (at ? "; what is shown is of " + age(now() - at) + " ago" : ""));
+    } else if (lost) {
       say("lost", "Lost the exporter", heard ? "last heard " + age(Date.now() - heard) + " ago, trying again" : "trying again");
     } else if (connected && at && now() - at > staleAfter) {
       say("lost", "The exporter has stopped looking", "what is shown is of " + age(now() - at) + " ago");
@@ -212,7 +214,7 @@
     skew = Date.parse(tell.now) - heard;
     at = tell.at ? Date.parse(tell.at) : 0;
     connected = true;
-    lost = false;
+    lost = crowded = false;
     if (at) known = true;
     if (changes.length > 3) byID("news").textContent = changes.length + " static pods have changed";
     else if (changes.length) byID("news").textContent = changes.join(". ");
@@ -247,9 +249,27 @@
     on("now", onNow);
     source.onerror = () => {
       lost = true; // and the browser tries again, but for an answer that is no stream
-      if (source && source.readyState === EventSource.CLOSED) setTimeout(() => { if (source && lost) open(); }, retryAfter);
+      if (source && source.readyState === EventSource.CLOSED) {
+        setTimeout(() => { if (source && lost) open(); }, retryAfter);
+        askWhy(source.url);
+      } else {
+        crowded = false;
+      }
       draw();
     };
+  }
+
+  // askWhy finds out why there is no stream, which an EventSource does not tell: the exporter may have too many.
+  async function askWhy(url) {
+    const enough = new AbortController();
+    try {
+      const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: enough.signal });
+      crowded = answer.status === 503 && (await answer.text()).includes("watches already");
+    } catch {
+      crowded = false;
+    }
+    enough.abort(); // a stream, after all
+    draw();
   }
 
   function close() {
