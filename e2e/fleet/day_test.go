@@ -14,7 +14,7 @@ func TestHealthyDay(t *testing.T) {
 	f.Ordinary()
 	certain, possible := tickets(f)
 	seen := map[ticket]bool{}
-	for _, firing := range judge(t, time.Minute, f) {
+	for _, firing := range judge(t, start, f) {
 		if firing.Severity == "critical" {
 			t.Errorf("somebody is woken: %s", firing)
 		}

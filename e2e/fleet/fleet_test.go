@@ -45,8 +45,9 @@ func newFleet(t *testing.T, o Options) *Fleet {
 	return f
 }
 
-// judge plays fleets of one length, all scraped by one Prometheus, and returns what fired.
-func judge(t *testing.T, every time.Duration, fleets ...*Fleet) []Firing {
+// judge plays fleets of one length, all scraped by one Prometheus, and returns what fired. Rules are evaluated every
+// minute from a time on at which something happens, and before it as often as is seen of them at least.
+func judge(t *testing.T, happens time.Time, fleets ...*Fleet) []Firing {
 	t.Helper()
 	db, err := tsdb.Open(t.TempDir(), slog.New(slog.DiscardHandler), nil, tsdb.DefaultOptions(), nil)
 	if err != nil {
@@ -73,6 +74,10 @@ func judge(t *testing.T, every time.Duration, fleets ...*Fleet) []Firing {
 		}
 		scraped := time.Now()
 		played += scraped.Sub(began)
+		every := time.Minute
+		if at.Before(happens) {
+			every = 4 * time.Minute
+		}
 		if next := at.Add(o.Interval); next.Sub(last) >= every {
 			last = next
 			if err := j.Evaluate(ctx, next); err != nil {

@@ -15,6 +15,7 @@ const (
 	blind                     // an input of the exporter is down
 	noted                     // a problem of the node, which hurts nobody
 	misconfigured             // the exporter was given a configuration that is none
+	unheard                   // what the exporter sends by OpenTelemetry does not arrive
 	gap                       // lines of the kubelet's log are lost, at the beginning
 	rollout                   // a definition changes at the beginning; its pod is not ready until the end
 	restart                   // a container ends at the beginning; the pod is not ready until the end

@@ -168,6 +168,13 @@ func (n *node) value(s sample, at, started time.Time, began map[string]int, done
 		return stageValue(s, done)
 	case "staticpod_exporter_telemetry_exported_total":
 		return math.Floor(age / 10)
+	case "staticpod_exporter_telemetry_failed_total":
+		if s.label("signal") == "traces" {
+			return math.Floor(n.unheard(started, at).Seconds() / 10)
+		}
+		return 0
+	case "staticpod_exporter_telemetry_dropped_total", "staticpod_exporter_telemetry_queue":
+		return 0
 	}
 	switch {
 	case s.counter && isOurs(s.name):
@@ -242,6 +249,24 @@ func (n *node) count(k kind, started, at time.Time) int {
 		}
 	})
 	return count
+}
+
+// unheard is for how long, since it started, an exporter has sent what did not arrive.
+func (n *node) unheard(started, at time.Time) time.Duration {
+	var long time.Duration
+	for _, e := range n.life.node {
+		if e.kind == unheard && e.begin.Before(at) && e.end.After(started) {
+			begin, end := e.begin, e.end
+			if begin.Before(started) {
+				begin = started
+			}
+			if end.After(at) {
+				end = at
+			}
+			long += end.Sub(begin)
+		}
+	}
+	return long
 }
 
 func (n *node) each(f func(*episode)) {

@@ -76,6 +76,11 @@ func TestSickFleets(t *testing.T) {
 				}
 			}
 		}, "", nil},
+		{"a-receiver-that-is-down", func(nodes []*node) {
+			for _, n := range nodes[50:53] {
+				n.life.add(episode{kind: unheard, pod: -1, begin: at, end: long})
+			}
+		}, "", map[string]int{"StaticPodTelemetryLost": 3}},
 		{"a-kubelet-that-is-down", func(nodes []*node) {
 			nodes[7].life.add(episode{kind: blind, pod: -1, begin: at, end: long, input: "kubelet", reason: "KubeletDown", level: "critical"})
 		}, "StaticPodInputDown", nil},
@@ -89,7 +94,7 @@ func TestSickFleets(t *testing.T) {
 		}
 		fleets = append(fleets, f)
 	}
-	fired := judge(t, time.Minute, fleets...)
+	fired := judge(t, at, fleets...)
 	for _, test := range tests {
 		t.Run(test.job, func(t *testing.T) {
 			var critical []string

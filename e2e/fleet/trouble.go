@@ -12,7 +12,8 @@ var troubles = []struct{ reason, level string }{
 }
 
 // Trouble makes something wrong: from the second half of the time to its end every tenth node has a pod that fails, a
-// definition that is refused, an input that is down or a configuration that is invalid, and some exporters are gone.
+// definition that is refused, an input that is down, a configuration that
+// is invalid or a receiver that does not answer, and some exporters are gone.
 func (f *Fleet) Trouble() {
 	for i, n := range f.nodes {
 		r := rand.New(rand.NewPCG(f.o.Seed, 2<<32|uint64(i)))
@@ -32,6 +33,8 @@ func (f *Fleet) Trouble() {
 			e.kind, e.pod, e.input, e.reason, e.level = blind, -1, "log", "LogUnavailable", "warning"
 		case 8:
 			e.kind, e.pod, e.reason, e.level = misconfigured, -1, "ConfigInvalid", "critical"
+		case 9:
+			e.kind, e.pod = unheard, -1
 		case 7:
 			if i%100 == 7 {
 				e.kind, e.pod = off, -1
