@@ -32,6 +32,7 @@ E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
 E2E_AT_ONCE  := 2
 SOAK         := 10m
 FLEET        := 10,100,1000
+FLEET_PAST   := 2h
 TEST_TIMEOUT := 10m
 FUZZ_TIME    := 5s
 
@@ -108,8 +109,8 @@ oracle: ## Compare our verdicts with those of the kubelet's own code, over thous
 simulate: ## Play a day of a small fleet, and fleets that fail, and have Prometheus' own code judge them by the alerts. No root needed.
 	cd e2e/fleet && CGO_ENABLED=0 $(GO) test -trimpath -tags remove_all_sd -timeout $(TEST_TIMEOUT) ./...
 
-fleet: ## Measure a real Prometheus with FLEET nodes, 20 static pods each: memory, rules and every panel. 10,100,1000 by default; an hour, and 5 GB of disk.
-	cd e2e && $(GO) test -count 1 -timeout 4h -v ./scale -nodes $(FLEET)
+fleet: ## Measure a real Prometheus with FLEET nodes of 20 static pods, 10,100,1000 by default: memory, rules and every panel. Minutes, and 3 GB of disk.
+	cd e2e && $(GO) test -count 1 -timeout 4h -v ./scale -nodes $(FLEET) -past $(FLEET_PAST)
 
 bench: ## Run the benchmarks. BENCH_FLAGS are for go test: BENCH_FLAGS='-count 10'.
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCH_FLAGS) ./...

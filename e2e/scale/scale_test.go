@@ -27,7 +27,7 @@ import (
 
 var (
 	sizes = flag.String("nodes", "20", "how many nodes the fleets have, 20 static pods each: 10,100,1000")
-	past  = flag.Duration("past", 6*time.Hour, "how much of the past there is; the dashboards show six hours")
+	past  = flag.Duration("past", 2*time.Hour, "how much of the past there is, 90m at least: alerts look back for an hour")
 )
 
 const (
