@@ -372,5 +372,9 @@ func FuzzSelector(f *testing.F) {
 		if again, err := ParseSelector(s.String()); err != nil || again != s {
 			t.Errorf("%q is read as %q, and that as %q: %v", text, s, again, err)
 		}
+		sure, labels := s.onSeries()
+		if again, _ := sure.onSeries(); again != sure || sure != "" && len(labels) == 0 {
+			t.Errorf("of %q each series has %q, of labels %q", s, sure, labels)
+		}
 	})
 }
