@@ -9,6 +9,8 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector"
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubelet"
+	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
 // A kubelet that has just come back lists nothing for a moment: a job that was done is done all the while.
@@ -64,5 +66,62 @@ func TestReadinessOfAPolledKubelet(t *testing.T) {
 			s.then(0).is(web, NotReady)
 			s.counted(NotReady, 1)
 		})
+	}
+}
+
+// A kubelet of another release may default a field otherwise: the pod that came after the edit is that of the edit.
+func TestRolloutByAnotherRelease(t *testing.T) {
+	scene := observing()
+	scene.version = "v1.34.4"
+	s := tell(t, scene)
+	s.after(time.Minute)
+	d := s.edit("web")
+	s.after(10 * ms)
+	p := s.given(d)
+	p.UID, p.Spec.SchedulerName = "another-uid", "another"
+	s.after(90 * ms)
+	s.sandboxed()
+	s.then(0)
+	s.after(100 * ms)
+	s.made("c")
+	s.started("c")
+	s.pod("web").Status.Phase = corev1.PodRunning
+	ready(s.pod("web"), corev1.ConditionTrue, s.now.Truncate(time.Second).Add(time.Second))
+	s.then(2 * time.Second)
+	if ro := find(t, s.last, web).Spec.Rollout; ro.Outcome != OutcomeReady {
+		t.Errorf("it is %s", written(ro))
+	}
+}
+
+// A kubelet that restarts sees the pods of somebody else's list anew, and lists none for a moment: none of that is a rollout.
+func TestKubeletsRestartIsNoRollout(t *testing.T) {
+	scene := observing()
+	scene.directory, scene.definitions = manifest.Directory{}, nil
+	scene.without(collector.InputRuntime)
+	s := tell(t, scene)
+	if ro := find(t, s.last, web).Spec.Rollout; ro != nil {
+		t.Fatalf("before: %s", written(ro))
+	}
+	pods := s.pods
+	s.down(collector.InputKubelet, s.now, "refused")
+	s.then(5 * time.Second)
+	s.up(collector.InputKubelet, s.now)
+	s.pods = nil
+	s.say(kubeletlog.Event{Kind: kubeletlog.KubeletStarted, Path: "/etc/kubernetes/manifests"})
+	s.then(time.Second)
+	s.pods = pods
+	p := s.pod("web")
+	p.Annotations[annotationSeen] = s.now.Format(time.RFC3339Nano)
+	begun(p, s.now)
+	ready(p, corev1.ConditionTrue, s.now)
+	s.then(2 * time.Second)
+	if ro := find(t, s.last, web).Spec.Rollout; ro != nil {
+		t.Errorf("it is %s", written(ro))
+	}
+
+	// Neither is it one to an exporter that starts then.
+	again := tell(t, s.scene)
+	if ro := find(t, again.last, web).Spec.Rollout; ro != nil {
+		t.Errorf("of a fresh exporter it is %s", written(ro))
 	}
 }
