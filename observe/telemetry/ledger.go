@@ -31,6 +31,8 @@ type ledger struct {
 type record struct {
 	Told    []string  `json:"told,omitempty"` // span IDs
 	Waiting []waiting `json:"waiting,omitempty"`
+
+	seen time.Time // when a pod last had it, as far as this process knows
 }
 
 type waiting struct {
@@ -138,10 +140,14 @@ func (l *ledger) pending() []waiting {
 	return all
 }
 
-// forget drops the traces that nobody will ask about, once all of them is told.
-func (l *ledger) forget(live map[string]bool) {
+// forget drops the traces that no pod has had for long, once all of them is told. A pod may be out of sight for a while:
+// after a restart there is no more than what was asked first.
+func (l *ledger) forget(live map[string]bool, now time.Time) {
 	for id, r := range l.Traces {
-		if !live[id] && len(r.Waiting) == 0 {
+		switch {
+		case live[id] || r.seen.IsZero():
+			r.seen = now
+		case len(r.Waiting) == 0 && now.Sub(r.seen) > rolloutAge:
 			delete(l.Traces, id)
 		}
 	}

@@ -65,7 +65,7 @@ func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
 	defer r.mu.Unlock()
 	known := make(map[string]*status.Rollout, len(r.known))
 	live := make(map[string]bool, len(r.known))
-	changed, news := false, false
+	news := false
 	var seen spanRef
 	if collection := trace.SpanFromContext(ctx); collection.IsRecording() { // it is exported, because something changed
 		seen = newSpanRef(collection.SpanContext())
@@ -73,7 +73,7 @@ func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
 	look := func(e status.EndedRollout) {
 		live[e.Rollout.TraceID] = true
 		if known[e.Rollout.TraceID] = e.Rollout; r.known[e.Rollout.TraceID] != e.Rollout {
-			changed, news = true, r.take(s.At, e, seen) || news
+			news = r.take(s.At, e, seen) || news
 		}
 	}
 	for _, e := range s.Ended {
@@ -84,9 +84,7 @@ func (r *Rollouts) Observe(ctx context.Context, s *status.Snapshot) {
 			look(status.EndedRollout{ID: st.Metadata.ID, Pod: st.Spec.Pod, Definition: st.Spec.Definition, Rollout: ro})
 		}
 	}
-	if changed || len(known) != len(r.known) {
-		r.ledger.forget(live)
-	}
+	r.ledger.forget(live, s.At)
 	r.known, r.now = known, s.At
 	if news {
 		r.stir()
@@ -196,11 +194,8 @@ func (r *Rollouts) tell(ctx context.Context) (arrived bool, err error) {
 	err = r.save()
 	for some := range slices.Chunk(pending, r.post.batch) {
 		if !r.post.deliver(ctx, some) {
-			if ctx.Err() == nil {
-				r.post.account.lose(r.settle(pending, func(w waiting) bool { return r.now.Sub(w.Since) > rolloutAge }))
-				err = r.save()
-			}
-			return false, err
+			r.post.account.lose(r.settle(pending, func(w waiting) bool { return r.now.Sub(w.Since) > rolloutAge }))
+			return false, r.save()
 		}
 		r.settle(some, func(waiting) bool { return true })
 		err = r.save()

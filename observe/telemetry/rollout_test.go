@@ -302,9 +302,31 @@ func TestLedgerIsBounded(t *testing.T) {
 	if len(r.ledger.Traces) != 1 {
 		t.Errorf("%d traces are remembered", len(r.ledger.Traces))
 	}
-	r.sees(t, snapshot(nil))
-	if len(r.ledger.Traces) != 0 {
-		t.Errorf("%d traces are remembered that no pod has", len(r.ledger.Traces))
+	gone := snapshot(nil)
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{rolloutAge, 1}, {rolloutAge + time.Second, 0}} {
+		gone.At = late.At.Add(step.after)
+		r.sees(t, gone)
+		if have := len(r.ledger.Traces); have != step.want {
+			t.Errorf("%d traces are remembered %s after the pod went", have, step.after)
+		}
+	}
+}
+
+// A pod that a process does not see at first, because an input is still down, is told of no second time.
+func TestPodThatIsOutOfSight(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rollouts.json")
+	ro := over(rolling(stage(status.StepChanged, "", 0, 1)), status.OutcomeReady, 1)
+	newTeller(t, path).sees(t, snapshot(ro))
+	r := newTeller(t, path)
+	r.sees(t, many(1)) // another pod's
+	r.exporter.Reset()
+	again := snapshot(ro)
+	again.At = again.At.Add(24 * time.Hour)
+	if have := r.sees(t, again); len(have) > 0 {
+		t.Errorf("told again: %q", have)
 	}
 }
 
