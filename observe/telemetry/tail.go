@@ -45,7 +45,17 @@ func newTail(next sdktrace.SpanProcessor) *tail {
 	return &tail{next: next, open: newRecent[[]sdktrace.ReadOnlySpan](maxTraces), decided: newRecent[bool](maxDecided)}
 }
 
-func (t *tail) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+// OnStart has the spans of a trace held from when its root begins.
+func (t *tail) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+	if s.SpanContext().IsSampled() || !isRoot(s) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open.set(s.SpanContext().TraceID(), nil)
+}
+
+func isRoot(s sdktrace.ReadOnlySpan) bool { return !s.Parent().IsValid() || s.Parent().IsRemote() }
 
 func (t *tail) OnEnd(s sdktrace.ReadOnlySpan) {
 	if s.SpanContext().IsSampled() {
@@ -68,9 +78,9 @@ func (t *tail) end(s sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
 		}
 		return nil
 	}
-	spans := t.open.of[id]
-	if s.Parent().IsValid() && !s.Parent().IsRemote() {
-		if len(spans) < maxSpans {
+	spans, open := t.open.of[id]
+	if !isRoot(s) {
+		if open && len(spans) < maxSpans { // else it is too late: nobody knows any more what was decided
 			t.open.set(id, append(spans, s))
 		}
 		return nil

@@ -178,6 +178,24 @@ func TestLateSpans(t *testing.T) {
 	}
 }
 
+// One that comes when nobody knows any more what was decided is nowhere, and is not held either.
+func TestSpanThatIsMuchTooLate(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	next := newTail(sdktrace.NewSimpleSpanProcessor(exporter))
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSampler(newSampler(0, false)), sdktrace.WithSpanProcessor(next)).Tracer("test")
+	ctx, root := tracer.Start(t.Context(), "collect")
+	_, question := tracer.Start(ctx, "ask")
+	root.SetAttributes(changesKey.Int(1))
+	root.End()
+	for range maxDecided {
+		collect(tracer, time.Millisecond, func(trace.Span) {})
+	}
+	question.End()
+	if got := len(exporter.GetSpans()); got != 1 || len(next.open.of) > 0 {
+		t.Errorf("%d spans are exported, %d traces are held", got, len(next.open.of))
+	}
+}
+
 func TestTailIsBounded(t *testing.T) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(newSampler(0, false)))
 	tracer := provider.Tracer("test")
