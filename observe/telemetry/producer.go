@@ -3,8 +3,11 @@ package telemetry
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,7 +38,7 @@ func (t *Telemetry) Metrics(ctx context.Context, g Gatherer) error {
 	if err != nil {
 		return err
 	}
-	p := newProducer(g, s, t.options.Version)
+	p := newProducer(g, s, t.options.Version, t.log)
 	reader := sdkmetric.NewPeriodicReader(accountedMetrics{exporter, t.signal(signalMetrics, 0)}, sdkmetric.WithProducer(p))
 	t.metrics = sdkmetric.NewMeterProvider(
 		sdkmetric.WithResource(t.resource),
@@ -70,11 +73,14 @@ type producer struct {
 	ended ended
 	since since
 	now   func() time.Time
+
+	log     *slog.Logger
+	failing bool
 }
 
-func newProducer(g Gatherer, s Settings, version string) *producer {
+func newProducer(g Gatherer, s Settings, version string, log *slog.Logger) *producer {
 	p := &producer{
-		gatherer: g, entries: map[string]metrics.Family{}, scope: instrumentation.Scope{Name: scope, Version: version},
+		gatherer: g, log: log, entries: map[string]metrics.Family{}, scope: instrumentation.Scope{Name: scope, Version: version},
 		exponential: s.exponential && !s.delta,           // what came since the last export is known of the others only
 		marks:       s.metrics.exporter != exportConsole, // whose JSON has no NaN
 		ended:       ended{}, since: since{counts: s.deltaCounts, histograms: s.delta, last: map[point]total{}},
@@ -86,12 +92,30 @@ func newProducer(g Gatherer, s Settings, version string) *producer {
 	return p
 }
 
-// Produce is called for each export, one at a time.
+// Produce is called for each export, one at a time. It returns no error: the SDK would export nothing for it. What cannot
+// be had is said in the log once, and what can is exported.
 func (p *producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
-	families, err := p.gatherer.Published()
-	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+	scopes, err := p.produce(ctx)
+	switch {
+	case err != nil && !p.failing:
+		p.log.Warn("not all metrics can be had for their export", "err", clip(err.Error()))
+	case err == nil && p.failing:
+		p.log.Info("all metrics can be had for their export again")
 	}
+	p.failing = err != nil
+	return scopes, nil
+}
+
+// produce returns what there is, with an error for what is missing.
+func (p *producer) produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	families, missing := p.gatherer.Published()
+	families = slices.DeleteFunc(families, func(mf *dto.MetricFamily) bool {
+		_, ok := p.entries[mf.GetName()]
+		if !ok {
+			missing = errors.Join(missing, fmt.Errorf("%s is not in the catalogue", mf.GetName()))
+		}
+		return !ok
+	})
 	for i, mf := range families {
 		families[i] = p.oneKind(mf)
 	}
@@ -99,21 +123,18 @@ func (p *producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, erro
 		return families, nil
 	}))).Produce(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, errors.Join(missing, err)
 	}
 	if len(scopes) == 0 {
-		return nil, nil
+		return nil, missing
 	}
 	all := scopes[0].Metrics
 	if len(all) != len(families) { // of a type that the bridge does not know: none of ours is
-		return nil, fmt.Errorf("metrics: %d families became %d", len(families), len(all))
+		return nil, errors.Join(missing, fmt.Errorf("%d families became %d", len(families), len(all)))
 	}
 	now := p.now()
 	for i := range all {
-		entry, ok := p.entries[families[i].GetName()]
-		if !ok {
-			return nil, fmt.Errorf("metrics: %s is not in the catalogue", families[i].GetName())
-		}
+		entry := p.entries[families[i].GetName()]
 		all[i].Name, all[i].Unit = entry.OTel.Name, entry.OTel.Unit
 		all[i].Data = p.mend(entry, families[i].Metric, all[i].Data, now)
 	}
@@ -121,7 +142,7 @@ func (p *producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, erro
 		all = p.ended.mark(all, now)
 	}
 	p.since.forget(now)
-	return []metricdata.ScopeMetrics{{Scope: p.scope, Metrics: all}}, nil
+	return []metricdata.ScopeMetrics{{Scope: p.scope, Metrics: all}}, missing
 }
 
 // oneKind leaves a histogram that has both kinds of buckets with those that are wanted.

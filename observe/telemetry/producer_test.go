@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"encoding/hex"
+	"errors"
+	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -65,7 +67,7 @@ func (c *clock) step(d time.Duration) { c.now = c.now.Add(d) }
 
 func producerOf(s Settings) (*producer, *families, *clock) {
 	f, c := &families{}, &clock{time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)}
-	p := newProducer(f, s, "1.2.3")
+	p := newProducer(f, s, "1.2.3", slog.New(slog.DiscardHandler))
 	p.now = func() time.Time { return c.now }
 	return p, f, c
 }
@@ -306,7 +308,43 @@ func TestProducerAndCatalogue(t *testing.T) {
 		}
 	}
 	*f = families{family("staticpod_unheard_of", dto.MetricType_GAUGE, ofGauge(1))}
-	if _, err := p.Produce(t.Context()); err == nil || err.Error() != "metrics: staticpod_unheard_of is not in the catalogue" {
+	if _, err := p.produce(t.Context()); err == nil || err.Error() != "staticpod_unheard_of is not in the catalogue" {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// gathered is a gatherer that has some families and an error for the others.
+type gathered struct {
+	families
+	err error
+}
+
+func (g *gathered) Published() ([]*dto.MetricFamily, error) { return slices.Clone(g.families), g.err }
+
+// What cannot be had is said once, and takes nothing from the rest.
+func TestMetricsThatCannotBeHad(t *testing.T) {
+	lines, log := newJournal()
+	g := &gathered{families: families{
+		family("staticpod_ready", dto.MetricType_GAUGE, series(ofGauge(1), "pod=a")),
+		family("staticpod_unheard_of", dto.MetricType_GAUGE, ofGauge(1)),
+		family("staticpod_definitions", dto.MetricType_GAUGE, series(ofGauge(2), "source=file")),
+	}, err: errors.New("one collector of many failed")}
+	p := newProducer(g, Settings{}, "1.2.3", log)
+	for i, want := range []string{
+		`level=WARN msg="not all metrics can be had for their export" err="one collector of many failed\nstaticpod_unheard_of is not in the catalogue"`,
+		"",
+		`level=INFO msg="all metrics can be had for their export again"`,
+		"",
+	} {
+		if i == 2 {
+			g.families, g.err = slices.Delete(g.families, 1, 2), nil
+		}
+		all := produce(t, p)
+		if got := told(all["staticpod.definitions"], "staticpod.definition.source"); len(all) != 2 || got["file"] != 2 || told(all["staticpod.ready"], "k8s.pod.name")["a"] != 1 {
+			t.Errorf("export %d has %v", i, all)
+		}
+		if got := strings.TrimSpace(lines.take()); got != want {
+			t.Errorf("export %d says %q, want %q", i, got, want)
+		}
 	}
 }
