@@ -149,7 +149,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	}
 
 	// Everyone who wants to know.
-	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals})
+	publisher := metrics.New(metrics.Options{Log: log, Telemetry: exports.Signals, Exemplars: exports.Traces() != nil})
 	if err := exports.Metrics(ctx, publisher); err != nil {
 		log.Error("metrics are not exported", "err", err)
 	}

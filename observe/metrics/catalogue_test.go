@@ -16,7 +16,7 @@ import (
 
 // observed returns a Metrics that has seen the snapshots.
 func observed(snapshots ...*status.Snapshot) *Metrics {
-	m := New(Options{Log: slog.New(slog.DiscardHandler), Telemetry: func() []Signal {
+	m := New(Options{Log: slog.New(slog.DiscardHandler), Exemplars: true, Telemetry: func() []Signal {
 		return []Signal{{Name: "metrics", Exported: 7000}, {Name: "traces", Exported: 900, Failed: 80, Dropped: 7, Waiting: 6, Queued: true}}
 	}})
 	for _, s := range snapshots {

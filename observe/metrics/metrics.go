@@ -26,6 +26,8 @@ type Options struct {
 	Log *slog.Logger // hears of scrapes that could not be answered in full
 	// Telemetry gives the account of what is exported by OpenTelemetry; nil for nothing.
 	Telemetry func() []Signal
+	// Exemplars are given of rollouts. They lead to traces, and lead nowhere where those are not exported.
+	Exemplars bool
 }
 
 // Metrics holds the families of the latest snapshot and those of the exporter itself.
@@ -55,7 +57,7 @@ type view struct {
 // New returns a Metrics that knows no snapshot yet: until Observe it publishes only what it knows of the
 // exporter's own process.
 func New(o Options) *Metrics {
-	m := &Metrics{self: prometheus.NewRegistry(), rollouts: newRollouts()}
+	m := &Metrics{self: prometheus.NewRegistry(), rollouts: newRollouts(o.Exemplars)}
 	m.self.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

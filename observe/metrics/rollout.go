@@ -20,12 +20,13 @@ var rolloutBuckets = []float64{0.25, 1, 4, 15, 60, 240}
 // rollouts keeps the histograms of what rollouts took, and the part that they are in the latest snapshot.
 type rollouts struct {
 	durations *prometheus.HistogramVec
+	exemplars bool
 	part      *part
 }
 
-func newRollouts() *rollouts {
+func newRollouts(exemplars bool) *rollouts {
 	entry := &catalogue[rolloutDuration]
-	r := &rollouts{durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	r := &rollouts{exemplars: exemplars, durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: entry.Name, Help: entry.Help, Buckets: rolloutBuckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
@@ -39,8 +40,8 @@ func newRollouts() *rollouts {
 	return r
 }
 
-// observe takes what was done since the snapshot before. The exemplar of each duration is the span of that step, in
-// the trace of its rollout.
+// observe takes what was done since the snapshot before. The exemplar of each duration, where there are any, is the span
+// of that step, in the trace of its rollout.
 func (r *rollouts) observe(laps []status.Lap) {
 	if len(laps) == 0 {
 		return
@@ -49,6 +50,10 @@ func (r *rollouts) observe(laps []status.Lap) {
 		stage := string(l.Step)
 		if stage == "" {
 			stage = wholeRollout
+		}
+		if !r.exemplars {
+			r.durations.WithLabelValues(stage).Observe(l.Duration.Seconds())
+			continue
 		}
 		// A histogram always takes exemplars.
 		r.durations.WithLabelValues(stage).(prometheus.ExemplarObserver).ObserveWithExemplar(l.Duration.Seconds(),

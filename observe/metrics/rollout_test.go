@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -14,6 +15,23 @@ import (
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/status"
 )
+
+// Where no traces are exported nothing leads to them.
+func TestRolloutsWithoutExemplars(t *testing.T) {
+	m := New(Options{Log: slog.New(slog.DiscardHandler)})
+	m.Observe(rolledOut())
+	all, err := m.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mf := range all {
+		if text := mf.String(); strings.Contains(text, "exemplar") {
+			t.Errorf("it has some: %s", text)
+		} else if mf.GetName() == "staticpod_rollout_duration_seconds" && !strings.Contains(text, "sample_sum:3") {
+			t.Errorf("it has no durations: %s", text)
+		}
+	}
+}
 
 // rolledOut is a node on which a rollout took three seconds, two of them for its image.
 func rolledOut() *status.Snapshot {
