@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -229,6 +230,33 @@ func TestAnswersOverHTTP(t *testing.T) {
 			}
 			_ = telemetry.Close(t.Context()) // it has nothing more to send
 		})
+	}
+}
+
+// The spans say whose they are, and are counted.
+func TestRolloutsHaveTheResource(t *testing.T) {
+	var console bytes.Buffer
+	settings, err := ReadSettings(variables("OTEL_TRACES_EXPORTER=console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	telemetry, err := New(t.Context(), Options{Settings: settings, Node: "node1", Version: "1.2.3", Console: &console})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := telemetry.NewRollouts(filepath.Join(t.TempDir(), "rollouts.json"))
+	r.Observe(collection, many(3))
+	if arrived, err := r.tell(t.Context()); !arrived || err != nil {
+		t.Errorf("all of it arrived: %t, %v", arrived, err)
+	}
+	if n := strings.Count(console.String(), `"node1"`); n != 6 || !strings.Contains(console.String(), `"Name":"rollout"`) {
+		t.Errorf("%d spans are of the node:\n%s", n, console.String())
+	}
+	if got, want := telemetry.Signals(), []metrics.Signal{{Name: signalTraces, Queued: true, Exported: 6}}; !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if err := telemetry.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

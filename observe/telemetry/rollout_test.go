@@ -313,6 +313,13 @@ func TestLedgerIsBounded(t *testing.T) {
 			t.Errorf("%d traces are remembered %s after the pod went", have, step.after)
 		}
 	}
+	// What is not told yet stays until it is given up, and counted.
+	r.Observe(collection, snapshot(rolling(stage(status.StepChanged, "", 0, 1))))
+	gone.At = gone.At.Add(2 * rolloutAge)
+	r.Observe(collection, gone)
+	if n := len(r.ledger.pending()); n != 1 {
+		t.Errorf("%d spans wait", n)
+	}
 }
 
 // A pod that a process does not see at first, because an input is still down, is told of no second time.
@@ -324,7 +331,7 @@ func TestPodThatIsOutOfSight(t *testing.T) {
 	r.sees(t, many(1)) // another pod's
 	r.exporter.Reset()
 	again := snapshot(ro)
-	again.At = again.At.Add(24 * time.Hour)
+	again.At = again.At.Add(rolloutAge / 2)
 	if have := r.sees(t, again); len(have) > 0 {
 		t.Errorf("told again: %q", have)
 	}
