@@ -100,7 +100,7 @@ func TestReceiverIsAskedOnceInAWhile(t *testing.T) {
 		if r.exports != 2 {
 			t.Errorf("asked %d times in a minute and a half", r.exports)
 		}
-		r.fails = nil
+		r.answers(nil, 0)
 		time.Sleep(retryInterval)
 		synctest.Wait()
 		if got, want := r.account.count(), (metrics.Signal{Name: signalTraces, Queued: true, Exported: 60}); got != want || len(r.names()) != 60 {
@@ -121,15 +121,15 @@ func TestReceiverIsAskedOnceInAWhile(t *testing.T) {
 func TestReceiverThatIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTeller(t, filepath.Join(t.TempDir(), "rollouts.json"))
-		r.delay = 20 * time.Second
+		r.answers(nil, 20*time.Second)
 		r.start(t)
 		r.Observe(collection, many(1))
-		time.Sleep(r.delay)
+		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		if n := len(r.names()); n != 2 || r.exports != 1 {
 			t.Errorf("%d spans in %d exports", n, r.exports)
 		}
-		r.delay = time.Hour
+		r.answers(nil, time.Hour)
 		r.Observe(collection, many(2))
 		time.Sleep(r.post.timeout)
 		synctest.Wait()

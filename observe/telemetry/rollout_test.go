@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,9 +32,11 @@ type teller struct {
 	exporter *tracetest.InMemoryExporter
 	account  *signal
 	log      bytes.Buffer
-	fails    func(sent int) error // what the receiver answers; nil for yes
-	delay    time.Duration        // after which it does
 	exports  int
+
+	mu    sync.Mutex           // guards what follows: a test changes it while Run runs
+	fails func(sent int) error // what the receiver answers; nil for yes
+	delay time.Duration        // after which it does
 }
 
 func newTeller(t *testing.T, path string) *teller {
@@ -47,18 +50,28 @@ func newTeller(t *testing.T, path string) *teller {
 
 // ExportSpans is the receiver.
 func (r *teller) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	r.mu.Lock()
 	r.exports++
-	if r.delay > 0 {
+	fails, delay := r.fails, r.delay
+	r.mu.Unlock()
+	if delay > 0 {
 		select {
-		case <-time.After(r.delay):
+		case <-time.After(delay):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	if r.fails != nil {
-		return r.fails(len(spans))
+	if fails != nil {
+		return fails(len(spans))
 	}
 	return r.exporter.ExportSpans(ctx, spans)
+}
+
+// answers changes what the receiver does.
+func (r *teller) answers(fails func(sent int) error, delay time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fails, r.delay = fails, delay
 }
 
 func (r *teller) Shutdown(context.Context) error { return nil }
