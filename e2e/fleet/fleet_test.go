@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
 )
@@ -165,12 +166,12 @@ func published(t *testing.T) map[string]string {
 	set := q.Select(t.Context(), false, nil, labels.MustNewMatcher(labels.MatchEqual, "job", "edge"))
 	for set.Next() {
 		l := set.At().Labels()
-		family := l.Get(labels.MetricName)
+		family := l.Get(model.MetricNameLabel)
 		if families[family] == nil {
 			families[family] = map[string]bool{}
 		}
 		l.Range(func(l labels.Label) {
-			if l.Name != labels.MetricName && l.Name != "job" && l.Name != "instance" {
+			if l.Name != model.MetricNameLabel && l.Name != "job" && l.Name != "instance" {
 				families[family][l.Name] = true
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/model/value"
@@ -35,7 +36,7 @@ func (t *target) new(name string, pairs ...string) *series {
 		return nil
 	}
 	b := labels.NewScratchBuilder(3 + len(pairs)/2)
-	b.Add(labels.MetricName, name)
+	b.Add(model.MetricNameLabel, name)
 	b.Add("instance", t.instance)
 	b.Add("job", t.job)
 	for i := 0; i < len(pairs); i += 2 {

@@ -81,6 +81,15 @@ func TestSickFleets(t *testing.T) {
 				n.life.add(episode{kind: unheard, pod: -1, begin: at, end: long})
 			}
 		}, "", map[string]int{"StaticPodTelemetryLost": 3}},
+		{"a-node-that-goes-while-all-is-wrong", func(nodes []*node) { // what was told of it ends with its series
+			n := nodes[40]
+			failing(n, 3, at)
+			n.life.add(episode{kind: refused, pod: 4, begin: at, end: long, reason: "ManifestInvalid", level: "critical"})
+			n.life.add(episode{kind: unready, pod: 2, begin: at, end: long, reason: "Orphaned", level: "warning"})
+			n.life.add(episode{kind: misconfigured, pod: -1, begin: at, end: long})
+			n.life.add(episode{kind: blind, pod: -1, begin: at, end: long, input: "log", reason: "LogUnavailable", level: "warning"})
+			n.life.add(episode{kind: off, pod: -1, begin: at.Add(10 * time.Minute), end: long})
+		}, "", map[string]int{"StaticPodNotReady": 2, "StaticPodManifestInvalid": 1, "StaticPodLeftover": 1, "StaticPodConfigInvalid": 1, "StaticPodInputDown": 1, "StaticPodExporterDown": 1}},
 		{"a-kubelet-that-is-down", func(nodes []*node) {
 			nodes[7].life.add(episode{kind: blind, pod: -1, begin: at, end: long, input: "kubelet", reason: "KubeletDown", level: "critical"})
 		}, "StaticPodInputDown", nil},
