@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
@@ -36,6 +37,9 @@ func (f *findings) judgeDelivery() {
 	f.judgeAcceptance(d)
 }
 
+// acceptGrace is what a kubelet may take to take in what it has read, however often it reads.
+const acceptGrace = 10 * time.Second
+
 // judgeAcceptance finds a definition that the kubelet has had for two of its check periods and does not list. A pod
 // that it listed until just now may be one whose definition is gone, which the exporter is about to see too.
 // Only a kubelet that is well can be told by its silence: one without a runtime takes nothing in.
@@ -53,7 +57,8 @@ func (f *findings) judgeAcceptance(d *manifest.Definition) {
 	case w.serving:
 		given, how = f.fetched, "was fetched by the kubelet"
 	}
-	patience := latest(given, w.kubelet.since, f.history.Lost).Add(2 * period)
+	wait := max(2*period, acceptGrace)
+	patience := latest(given, w.kubelet.since, f.history.Lost).Add(wait)
 	if !f.reached(patience) {
 		return
 	}
@@ -62,7 +67,7 @@ func (f *findings) judgeAcceptance(d *manifest.Definition) {
 		return
 	}
 	f.add(manifest.Problem{Reason: NotAccepted, Since: given, Path: d.Path, Line: d.Line,
-		Message: fmt.Sprintf("the definition %s, which still does not have its pod after two check periods of %s", how, period)})
+		Message: fmt.Sprintf("the definition %s, which still does not have its pod after %s: it checks every %s", how, wait, period)})
 }
 
 // runs reports whether the runtime has a sandbox of the very definition.

@@ -125,3 +125,16 @@ func TestKubeletsRestartIsNoRollout(t *testing.T) {
 		t.Errorf("of a fresh exporter it is %s", written(ro))
 	}
 }
+
+// A kubelet that looks each second takes longer than that to take in what it has read when its node is busy.
+func TestKubeletThatLooksOften(t *testing.T) {
+	scene := running()
+	scene.config = &kubelet.Config{HTTPCheckFrequency: time.Second}
+	s := tell(t, scene)
+	s.define("new", manifest.SourceHTTP).Updated = s.now
+	s.serve()
+	s.fetch(s.now)
+	const id = "default/new-node1"
+	s.then(8*time.Second).is(id, "")
+	s.then(3*time.Second).is(id, NotAccepted)
+}
