@@ -79,20 +79,12 @@ func TestPartialSuccess(t *testing.T) {
 			for range 3 {
 				o.refuse(t)
 			}
-			await.Nil(t, "the account", func(ctx context.Context) error {
-				m, err := o.Metrics(ctx)
-				if err != nil {
-					return err
+			o.account(t, func(signal string, exported, failed float64) (err error) {
+				if failed == 0 || signal == "metrics" && exported < failed {
+					err = errors.Join(err, fmt.Errorf("%s: %v were exported, %v failed", signal, exported, failed))
 				}
-				for _, signal := range []string{"traces", "metrics", "logs"} {
-					exported, _ := m.Value("staticpod_exporter_telemetry_exported_total", "signal", signal)
-					failed, _ := m.Value("staticpod_exporter_telemetry_failed_total", "signal", signal)
-					if failed == 0 || signal == "metrics" && exported < failed {
-						err = errors.Join(err, fmt.Errorf("%s: %v were exported, %v failed", signal, exported, failed))
-					}
-					if n := o.log.count("telemetry cannot be exported", "signal="+signal, "one is too old"); n != 1 {
-						err = errors.Join(err, fmt.Errorf("%s: it is said %d times", signal, n))
-					}
+				if n := o.log.count("telemetry cannot be exported", "signal="+signal, "one is too old"); n != 1 {
+					err = errors.Join(err, fmt.Errorf("%s: it is said %d times", signal, n))
 				}
 				return err
 			})
@@ -103,20 +95,12 @@ func TestPartialSuccess(t *testing.T) {
 			for range 3 {
 				o.refuse(t)
 			}
-			await.Nil(t, "the account", func(ctx context.Context) error {
-				m, err := o.Metrics(ctx)
-				if err != nil {
-					return err
+			o.account(t, func(signal string, exported, failed float64) (err error) {
+				if failed > 0 || exported == 0 {
+					err = errors.Join(err, fmt.Errorf("%s: %v were exported, %v failed", signal, exported, failed))
 				}
-				for _, signal := range []string{"traces", "metrics", "logs"} {
-					exported, _ := m.Value("staticpod_exporter_telemetry_exported_total", "signal", signal)
-					failed, _ := m.Value("staticpod_exporter_telemetry_failed_total", "signal", signal)
-					if failed > 0 || exported == 0 {
-						err = errors.Join(err, fmt.Errorf("%s: %v were exported, %v failed", signal, exported, failed))
-					}
-					if n := o.log.count("signal="+signal, "send less"); n != 1 {
-						err = errors.Join(err, fmt.Errorf("%s: it is said %d times", signal, n))
-					}
+				if n := o.log.count("signal="+signal, "send less"); n != 1 {
+					err = errors.Join(err, fmt.Errorf("%s: it is said %d times", signal, n))
 				}
 				return err
 			})
@@ -125,4 +109,21 @@ func TestPartialSuccess(t *testing.T) {
 			}
 		})
 	}
+}
+
+// account waits until what the exporter says that it has exported, and what has failed, of each signal passes the check.
+func (o *observer) account(t *testing.T, check func(signal string, exported, failed float64) error) {
+	t.Helper()
+	await.Nil(t, "the account", func(ctx context.Context) error {
+		m, err := o.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		for _, signal := range []string{"traces", "metrics", "logs"} {
+			exported, _ := m.Value("staticpod_exporter_telemetry_exported_total", "signal", signal)
+			failed, _ := m.Value("staticpod_exporter_telemetry_failed_total", "signal", signal)
+			err = errors.Join(err, check(signal, exported, failed))
+		}
+		return err
+	})
 }
