@@ -77,6 +77,19 @@ func nodeName(key, value string) error {
 	return nil
 }
 
+// nodeOf returns the node's name, which may be the host's and then was checked by nobody: the kubelet, which takes it
+// from there too, would run no static pod by it.
+func nodeOf(c Config) (string, error) {
+	node, err := manifest.NodeName(c.Node, c.Manifest.StateDirectory)
+	if err != nil {
+		return "", err
+	}
+	if err := manifest.CheckNode(node); err != nil {
+		return "", fmt.Errorf("the name of the host: %w (give the kubelet another with --hostname-override, and the exporter the same with node)", err)
+	}
+	return node, nil
+}
+
 func oneOf(key, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil

@@ -67,7 +67,7 @@ func checksOf(l loader) []diagnose.Check {
 		diagnose.Usable("web.config.file", config.Web.Config.File, func() error { return web.CheckConfig(config.Web.Config.File) }),
 		diagnose.Usable("telemetry", "what the OTEL_ variables say", func() error { _, err := telemetry.ReadSettings(os.Getenv); return err }),
 	}
-	node, err := manifest.NodeName(config.Node, config.Manifest.StateDirectory)
+	node, err := nodeOf(config.Config)
 	if err != nil {
 		return append(checks, diagnose.Usable("node", "the node's name", func() error { return err }))
 	}

@@ -96,7 +96,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	if err != nil {
 		log.Error("the OTEL_ variables cannot be used: running without the signals that they are about", "err", err)
 	}
-	node, err := manifest.NodeName(config.Node, config.Manifest.StateDirectory)
+	node, err := nodeOf(config.Config)
 	if err != nil {
 		return err
 	}
