@@ -37,7 +37,8 @@ func Stages() []Stage {
 		sections := strings.Split(text, "\n### ")
 		stage := Stage{Name: name, Intro: paragraph(sections[0])}
 		for _, section := range sections[1:] {
-			reason, text, _ := strings.Cut(section, "\n")
+			reason, text, _ := strings.Cut(section, "\n\n") // below the name is its anchor
+			reason, _, _ = strings.Cut(reason, "\n")
 			stage.Runbooks = append(stage.Runbooks, runbook(reason, text))
 		}
 		stages = append(stages, stage)

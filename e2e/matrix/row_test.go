@@ -104,7 +104,7 @@ func levels(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^### (\w+)\n\n\*(critical|warning|info)`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^### (\w+)\n<a .*\n\n\*(critical|warning|info)`).FindAllStringSubmatch(string(text), -1) {
 		found[m[1]] = m[2]
 	}
 	if len(found) < 40 {
