@@ -77,7 +77,8 @@ var running = []row{
 			p.must(err)
 		},
 		mend:   func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) },
-		reason: "UnplannedRecreation", ready: true, also: []string{"ContainerExited", "ContainerStartFailed"}}, // the kubelet may try it in the old one first
+		// The kubelet may try it in the old one first, and then wait before it tries it in the new.
+		reason: "UnplannedRecreation", ready: true, also: []string{"ContainerExited", "ContainerStartFailed", "CrashLoopBackOff"}},
 	{story: "a readiness probe fails once in a while, which the threshold is there for", name: "flaps",
 		before: pod(serves(probe("readiness", "/ready", "failureThreshold: 5, "))),
 		act:    func(p *play) { p.tell("/ready/off") },
