@@ -3,6 +3,7 @@
 # Tools that run but are not part of the product, each at one version. The programs of the real node, promtool, pint and
 # the Prometheus of the tests are pinned with all that they are built from, each in a go.mod below e2e.
 STATICCHECK_VERSION := v0.8.2
+GOTESTSUM_VERSION   := v1.13.0
 PROMTOOL_VERSION    := $(shell awk '$$1 == "require" && $$2 == "github.com/prometheus/prometheus" { print $$3 }' e2e/prometheus/go.mod)
 PINT_VERSION        := $(shell awk '$$1 == "require" && $$2 == "github.com/cloudflare/pint" { print $$3 }' e2e/pint/go.mod)
 
@@ -26,10 +27,15 @@ DATE     := $(shell git log -1 --format=%cd --date=format:%Y%m%d-%H:%M:%S 2>/dev
 INFO     := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(INFO).Version=$(VERSION:v%=%) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) -X $(INFO).BuildDate=$(DATE)
 
+# go test, with what failed said once more in the end, where it is looked for.
+TESTS := $(GO) run gotest.tools/gotestsum@$(GOTESTSUM_VERSION) --format-hide-empty-pkg --hide-summary skipped
+
 E2E_TIMEOUT  := 30m
 E2E_PACKAGES = $(shell cd e2e && $(GO) list ./... | grep -v /soak)
-# They wait more than they work: two packages at a time, each with nodes of its own.
+# They wait more than they work: two packages at a time, each with nodes of its own. But for the matrix, which has so many
+# pods go wrong at a time that it comes first and alone.
 E2E_AT_ONCE  := 2
+E2E_ALONE     = $(filter %/matrix,$(E2E_PACKAGES))
 SOAK         := 10m
 FLEET        := 10,100,1000
 FLEET_PAST   := 2h
@@ -69,7 +75,7 @@ test: lint unit oracle simulate bin/node ## What must pass: lint, unit tests wit
 	fi
 
 unit: requirements $(PROMTOOL) $(PINT)
-	PROMTOOL=$(PROMTOOL) PINT=$(PINT) $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+	PROMTOOL=$(PROMTOOL) PINT=$(PINT) $(TESTS) -- -race -timeout $(TEST_TIMEOUT) ./...
 
 # One worker for each: they run beside other things. What a target found lies in testdata/fuzz of its package.
 fuzz: requirements ## Fuzz every parser for FUZZ_TIME, 5s by default.
@@ -77,13 +83,16 @@ fuzz: requirements ## Fuzz every parser for FUZZ_TIME, 5s by default.
 	  $(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZ_TIME) -parallel 1 "$$(dirname "$$file")"; \
 	done
 
-# What the tests keep, such as the kubelet's log and the reports that are printed in the end, is below bin/e2e.
-e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName -v'; E2E_PACKAGES=./matrix.
+# What the tests keep, such as all that they said and the kubelet's log, is below bin/e2e.
+e2e: bin/node ## Run the tests on the real node. Needs root. E2E_FLAGS are for go test: E2E_FLAGS='-run TestName'; E2E_PACKAGES=./matrix.
 	@bin/node build
 	@rm -rf bin/e2e && mkdir -p bin/e2e
-	@cd e2e && passed=true; \
-	$(GO) test -timeout $(E2E_TIMEOUT) -p $(E2E_AT_ONCE) -artifacts -outputdir $(CURDIR)/bin/e2e $(E2E_FLAGS) $(E2E_PACKAGES) || passed=false; \
-	find $(CURDIR)/bin/e2e -name report.txt | sort | xargs -r cat; $$passed
+	@cd e2e && passed=true; n=0; for packages in "$(E2E_ALONE)" "$(filter-out $(E2E_ALONE),$(E2E_PACKAGES))"; do \
+	  [ -z "$$packages" ] || $(TESTS) --format testname --jsonfile $(CURDIR)/bin/e2e/said-$$((n += 1)).json -- \
+	    -timeout $(E2E_TIMEOUT) -p $(E2E_AT_ONCE) -artifacts -outputdir $(CURDIR)/bin/e2e $(E2E_FLAGS) $$packages || passed=false; \
+	done; \
+	find $(CURDIR)/bin/e2e -name report.txt | sort | xargs -r cat; \
+	$(TESTS) --format none --raw-command -- cat $(CURDIR)/bin/e2e/said-*.json; $$passed
 
 soak: bin/node ## Have fifty healthy pods run for SOAK, 10m by default: nothing may be said of them that is not so. Needs root.
 	@bin/node build
