@@ -76,7 +76,7 @@ var running = []row{
 			_, err := p.node.Runtime().StopPodSandbox(p.Context(), &cri.StopPodSandboxRequest{PodSandboxId: p.sandbox()})
 			p.must(err)
 		},
-		mend:   func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) },
+		mend: func(p *play) { p.put(p.base, pod(runs("sleep", "25h"))) },
 		// The kubelet may try it in the old one first, and then wait before it tries it in the new.
 		reason: "UnplannedRecreation", ready: true, also: []string{"ContainerExited", "ContainerStartFailed", "CrashLoopBackOff"}},
 	{story: "a readiness probe fails once in a while, which the threshold is there for", name: "flaps",
