@@ -27,6 +27,8 @@ type Options struct {
 	TokenFile string
 	// Load reads the configuration anew. With an error the Sources are those of the last good one.
 	Load func() (Sources, error)
+	// Flaws are what else is wrong with the configuration, as long as the Store is: it runs without.
+	Flaws []error
 	// AllowMassRemoval takes the first load as deliberate.
 	AllowMassRemoval bool
 	Logger           *slog.Logger
@@ -275,6 +277,9 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	problems = append(problems, p.problems...)
 	if configErr != nil {
 		problems = append(problems, configInvalid(sources.ConfigPath, configErr))
+	}
+	for _, err := range s.options.Flaws {
+		problems = append(problems, configInvalid("", err))
 	}
 	document := s.nextDocument(p, at)
 	s.state = p.state

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -340,6 +341,26 @@ func TestStoreReportsABadConfigurationAndKeepsTheGoodOne(t *testing.T) {
 	}
 	if b.find(set, "default-web") == nil {
 		t.Error("the definitions are gone")
+	}
+}
+
+// What is wrong beside the file is a problem as long as the store runs, and no failure of any load.
+func TestStoreReportsFlaws(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.start(func(o *Options) { o.Flaws = []error{&ConfigError{Field: "OTEL_SDK_DISABLED", Message: "is wrong"}} })
+	b.write("web.yaml", pod("web", "1"))
+	set := b.until("web", func(s *Set) bool { return b.find(s, "default-web") != nil })
+	if err := b.Reload(t.Context()); err != nil {
+		t.Errorf("reload says %v", err)
+	}
+	want := Problem{Reason: ConfigInvalid, Level: Critical, Field: "OTEL_SDK_DISABLED", Message: "is wrong"}
+	if len(set.Problems) != 1 || set.Problems[0].Since.IsZero() || !set.LastReload {
+		t.Fatalf("the set says %+v", set)
+	}
+	want.Since = set.Problems[0].Since
+	if now := b.Current().Problems; set.Problems[0] != want || !slices.Equal(now, set.Problems) {
+		t.Errorf("the set says %+v, and then %+v", set.Problems, now)
 	}
 }
 

@@ -93,6 +93,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 
 	// What is exported by OpenTelemetry, of all that follows. A mistake there costs the export, and not the node its pods.
 	settings, err := telemetry.ReadSettings(os.Getenv)
+	flaws := flaws(err)
 	if err != nil {
 		log.Error("the OTEL_ variables cannot be used: running without the signals that they are about", "err", err)
 	}
@@ -124,6 +125,7 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 		StateDirectory:   config.Manifest.StateDirectory,
 		TokenFile:        config.Manifest.TokenFile,
 		Load:             c.sources,
+		Flaws:            flaws,
 		AllowMassRemoval: allowMassRemoval,
 		Logger:           log,
 	})
@@ -191,6 +193,16 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	err = g.Wait()
 	log.Info("stopped; the pods run on")
 	return err
+}
+
+// flaws are what is wrong in the environment, and so until a restart.
+func flaws(environment error) []error {
+	var flaws []error
+	wrong, _ := errors.AsType[telemetry.WrongVariables](environment)
+	for _, v := range wrong {
+		flaws = append(flaws, &manifest.ConfigError{Field: v.Name, Message: v.Why})
+	}
+	return flaws
 }
 
 // inputs are the sides from which the node is seen; nil for one that is not configured.

@@ -68,6 +68,20 @@ func TestWrongVariables(t *testing.T) {
 	if n := o.log.count("level=ERROR", "OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"); n != 1 {
 		t.Errorf("it is said %d times which are wrong", n)
 	}
+	statuses, err := o.Statuses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong []string
+	for _, p := range statuses["node"].Spec.Problems {
+		if p.Reason == "ConfigInvalid" {
+			wrong = append(wrong, p.Field)
+		}
+	}
+	slices.Sort(wrong)
+	if want := []string{"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_METRICS_EXPORTER"}; !slices.Equal(wrong, want) {
+		t.Errorf("problems of the node are %q, not %q", wrong, want)
+	}
 }
 
 // A receiver may take a part of what it is sent, and may have something to say of what it takes.

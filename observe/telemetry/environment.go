@@ -15,9 +15,31 @@ import (
 // not set, as the standard has it. Values of headers are secrets, and are never in an error.
 type environment struct {
 	getenv func(string) string
-	errs   []error
+	errs   WrongVariables
 	said   map[string]bool // variables in errs: several signals read the general ones
 	wrong  bool            // something was, since somebody last asked
+}
+
+// A WrongVariable has a value that cannot be used.
+type WrongVariable struct{ Name, Why string }
+
+// WrongVariables are all of an environment, at least one, in the order in which they are read.
+type WrongVariables []WrongVariable
+
+func (w WrongVariables) Error() string {
+	lines := make([]string, len(w))
+	for i, v := range w {
+		lines[i] = v.Name + " " + v.Why
+	}
+	return strings.Join(lines, "\n")
+}
+
+// err is nil when nothing is wrong.
+func (e *environment) err() error {
+	if len(e.errs) == 0 {
+		return nil
+	}
+	return e.errs
 }
 
 func (e *environment) get(name string) string { return strings.TrimSpace(e.getenv(name)) }
@@ -31,7 +53,7 @@ func (e *environment) refuse(name, why string) {
 		e.said = map[string]bool{}
 	}
 	e.said[name] = true
-	e.errs = append(e.errs, fmt.Errorf("%s %s", name, why))
+	e.errs = append(e.errs, WrongVariable{name, why})
 }
 
 // choice reads one of several words, "" when it is not set or is none of them.

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -75,8 +74,8 @@ func (s Settings) Used() bool { return s.traces.used() || s.metrics.used() || s.
 const defaultRatio = 0.01
 
 // ReadSettings reads the OTEL_ variables of the environment and checks every one that counts, also those that only the
-// SDK reads: it would pass over a value that it does not understand. The error names each variable that has such a value,
-// and in the Settings the signals that it is about are not exported: with them one can run all the same.
+// SDK reads: it would pass over a value that it does not understand. The error is WrongVariables, and in the Settings the
+// signals that it is about are not exported: with them one can run all the same.
 //
 // A signal is exported when its exporter is named (OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER),
 // or when none is but an endpoint is set. With OTEL_SDK_DISABLED the other variables do not count at all, and what is
@@ -86,7 +85,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	none := destination{exporter: exportNone}
 	nothing := Settings{traces: none, metrics: none, logs: none}
 	if disabled := e.flag("OTEL_SDK_DISABLED"); disabled || e.wrong {
-		return nothing, errors.Join(e.errs...)
+		return nothing, e.err()
 	}
 	for _, name := range []string{"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"} {
 		if e.get(name) != "" {
@@ -120,7 +119,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	if e.wrong { // which is about all of them
 		s = nothing
 	}
-	return s, errors.Join(e.errs...)
+	return s, e.err()
 }
 
 // signal reads where a signal goes and, where it goes anywhere, the rest that is about it. One about which something is

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,7 +205,8 @@ func TestBadVariables(t *testing.T) {
 	}
 	// All of them are named at once.
 	_, err := ReadSettings(variables("OTEL_TRACES_EXPORTER=otlp", "OTEL_LOGS_EXPORTER=x", "OTEL_BSP_MAX_QUEUE_SIZE=x"))
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 2 {
-		t.Errorf("%d lines: %v", lines, err)
+	wrong, ok := errors.AsType[WrongVariables](err)
+	if !ok || len(wrong) != 2 || wrong[0].Name != "OTEL_BSP_MAX_QUEUE_SIZE" || wrong[1].Name != "OTEL_LOGS_EXPORTER" || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("%+v", err)
 	}
 }
