@@ -57,10 +57,11 @@ func (p *play) rename(to string) {
 }
 
 // breakIt breaks the definition of the pod that runs, until a reason is told of it: the kubelet may look into its
-// directory at the very moment, and then there is nothing to be told beforehand.
+// directory at the very moment, and then there is nothing to be told beforehand. The pod that it has then stopped is
+// followed by another: itself would be a recreation.
 func (p *play) breakIt(reason string) {
 	p.Helper()
-	for range 10 {
+	for try := range 10 {
 		p.cause = time.Now()
 		p.put(p.base, pod("containers: []"))
 		_, err := p.once(p.Context(), p.cause, 2*time.Second, p.id, func(s exporter.Status) error {
@@ -72,7 +73,7 @@ func (p *play) breakIt(reason string) {
 		if err == nil {
 			return
 		}
-		p.put(p.base, pod(sleeps))
+		p.put(p.base, pod(runs("sleep", fmt.Sprint(30+try, "h"))))
 		p.ready(time.Now())
 	}
 }
