@@ -2,6 +2,7 @@ package get
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,9 @@ func TestFleet(t *testing.T) {
 					}
 					if have, want := masked(fleet.stdout, kind.cells), masked(direct.stdout, kind.cells); have != want {
 						return fmt.Errorf("Prometheus tells\n%s%sthe exporters\n%s%s", have, fleet.stderr, want, direct.stderr)
+					}
+					if !strings.Contains(fleet.stderr, dead) {
+						return errors.New("Prometheus tells nothing of the exporter that does not run: it may not have looked for it yet")
 					}
 					return nil
 				})
