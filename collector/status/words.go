@@ -114,7 +114,7 @@ func (w *podWords) failSync(e kubeletlog.Event, at time.Time) {
 	}
 }
 
-// fail remembers one failure, or that it goes on.
+// fail remembers one failure, or that it goes on. One that was not repeated for as long as words are believed has ended.
 func (w *podWords) fail(next failure, at time.Time) {
 	next.First, next.Last, next.Message = at, at, said(next.Message)
 	i := slices.IndexFunc(w.Failures, func(f failure) bool { return f.Reason == next.Reason && f.Container == next.Container })
@@ -129,7 +129,12 @@ func (w *podWords) fail(next failure, at time.Time) {
 		return
 	}
 	f := &w.Failures[i]
-	f.First = earliest(f.First, at)
+	switch {
+	case at.Sub(f.Last) > wordsLast:
+		f.First = at // what was said before is over: it began anew
+	case f.First.Sub(at) <= wordsLast:
+		f.First = earliest(f.First, at)
+	}
 	if !at.Before(f.Last) {
 		f.Last, f.Detail, f.Message = at, next.Detail, next.Message
 	}

@@ -118,6 +118,44 @@ func TestTheLogIsAhead(t *testing.T) {
 	})
 }
 
+// A failure that has ended is no part of the next one: the same pod may run for weeks in between.
+func TestAFailureThatComesBackIsNew(t *testing.T) {
+	s := tell(t, running())
+	fail := func() {
+		s.say(kubeletlog.Event{Kind: kubeletlog.SyncFailed, UID: string(s.pods[0].UID), Failures: []kubeletlog.Failure{
+			{Action: "StartContainer", Target: "c", Reason: "ErrImagePull", Message: "not found"}}})
+	}
+	fails := func() *StaticPodStatus {
+		s.waiting("web", "ErrImagePull", "not found")
+		fail()
+		return s.then(0).is(web, ImagePullFailed)
+	}
+	runs, containers := s.pods[0], s.sandboxes[0].Containers
+	if since := fails().Spec.Since; !since.Equal(s.now) {
+		t.Errorf("since %s, want %s", since, s.now)
+	}
+	s.after(time.Minute)
+	s.pods, s.sandboxes[0].Containers = []*corev1.Pod{runs}, containers
+	s.then(0).is(web, "")
+	s.then(24*time.Hour).is(web, "")
+	st := fails()
+	if !st.Spec.Since.Equal(s.now) {
+		t.Errorf("since %s, want %s", st.Spec.Since, s.now)
+	}
+	s.counted(ImagePullFailed, 2)
+
+	// While it lasts the kubelet says it again, now and then.
+	since := st.Spec.Since
+	for range 5 {
+		s.after(5 * time.Minute)
+		fail()
+		s.then(0)
+	}
+	if w, _ := s.last.memory.words[string(runs.UID)].find(ImagePullFailed, "c"); !w.First.Equal(since) {
+		t.Errorf("first %s, want %s", w.First, since)
+	}
+}
+
 // A container whose PostStart hook fails runs for a moment each time, and is backed off from: neither is the cause.
 func TestHooks(t *testing.T) {
 	s := tell(t, running())
