@@ -289,6 +289,9 @@ func (c *Collector) observe(now time.Time) *Observation {
 		})
 		c.cycle.span.SetAttributes(eventsKey.Int(len(o.Log)))
 	}
+	for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.events, &c.mirrors.state} {
+		s.setBack(now)
+	}
 	o.At = now
 	o.Inputs = []InputState{c.manifests, c.kubelet.state, c.runtime.state, c.events, c.mirrors.state}
 	return o

@@ -670,6 +670,26 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// A clock that is set back leaves onsets in the future, from which whoever reads them would wait for long.
+func TestOnsetsFollowAClockThatIsSetBack(t *testing.T) {
+	c := New(Options{})
+	c.cycle.base = t.Context()
+	c.cycle.begin()
+	now := time.Now()
+	before := now.Add(-time.Minute)
+	c.kubelet.state.Since, c.runtime.state.Since = now.Round(0).Add(2*time.Hour), before
+	o := c.observe(now)
+	if since := o.Input(InputKubelet).Since; !since.Equal(now) {
+		t.Errorf("since %s, want %s", since, now)
+	}
+	if since := o.Input(InputRuntime).Since; !since.Equal(before) {
+		t.Errorf("since %s, want %s", since, before)
+	}
+	if since := c.observe(now.Add(time.Minute)).Input(InputKubelet).Since; !since.Equal(now) {
+		t.Errorf("later: since %s, want %s", since, now)
+	}
+}
+
 func TestClip(t *testing.T) {
 	if s := clip(strings.Repeat("ö", 2000)); len(s) > messageLimit || !strings.HasSuffix(s, "ö…") {
 		t.Errorf("%d bytes, end %q", len(s), s[len(s)-8:])
