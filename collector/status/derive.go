@@ -22,6 +22,7 @@ const (
 // but o.At, and changes neither prev nor o. A pod whose evidence is that of prev is not looked at again.
 func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r := newRound(prev, o)
+	setBack := r.setBack()
 	r.read()
 	r.survey()
 	r.fetch()
@@ -37,7 +38,7 @@ func Derive(prev *Snapshot, o *collector.Observation) *Snapshot {
 	r.miss()
 	r.mirrors()
 	r.undefine()
-	r.same, r.next.world = r.world == r.prev.memory.world, r.world
+	r.same, r.next.world = r.world == r.prev.memory.world && !setBack, r.world
 
 	subjects := r.join()
 	r.next.entries = make(map[string]*entry, len(subjects)+1)

@@ -45,8 +45,8 @@ func (r *round) fetch() {
 	}
 	for _, f := range set.Fetches.Recent {
 		at := plain(f.At)
-		if !f.Kubelet || f.Code != 200 || f.Revision == "" || !at.After(l.last) {
-			continue
+		if !f.Kubelet || f.Code != 200 || f.Revision == "" || !at.After(l.last) || at.After(r.now) {
+			continue // or it is from before the clock was set back
 		}
 		l.last, r.next.fetchedNow = at, true
 		r.mark(fetchMark{At: at, Revision: f.Revision})
@@ -316,7 +316,8 @@ func (r *round) takenSince(d *manifest.Definition, f *fileRefusal) bool {
 		return false
 	}
 	for _, p := range r.next.pods {
-		if p.source == string(manifest.SourceFile) && p.namespace == d.Namespace && p.seen.After(f.Last) && r.bare(p.name, p.node) == d.Name {
+		taken := p.seen.After(f.Last) && !p.seen.After(r.now) // or it is from before the clock was set back
+		if p.source == string(manifest.SourceFile) && p.namespace == d.Namespace && taken && r.bare(p.name, p.node) == d.Name {
 			return true
 		}
 	}
