@@ -38,6 +38,9 @@ func (p *parser) parse(record []byte, read, written time.Time) (Event, bool) {
 	} else if !f.decodeText(record, read, written) {
 		return Event{}, false
 	}
+	if f.msg == "" { // of a line of text that is a header alone
+		return Event{}, false
+	}
 	for i := range rules[f.msg[0]] {
 		rule := &rules[f.msg[0]][i]
 		rest, found := strings.CutPrefix(f.msg, rule.prefix)

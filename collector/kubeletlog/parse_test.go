@@ -166,10 +166,20 @@ func TestWhatOnlyLooksLikeAnEventIsNone(t *testing.T) {
 		`I1122 14:38:27.064857   29116 x.go:1] Static pod has no friends`,
 		`I1122 14:38:27.064857   29116 x.go:1] Pod[ failed validation due to duplicate pod name`,
 		`noise] "Successfully read pods from URL"`,
+		`{"msg":"I1122 14:38:27.064857   29116 x.go:1] "}`,
+		`{"msg":"I1122 14:38:27.064857   29116 x.go:1] \"\" path=\"/a\""}`,
 	} {
 		if e, ok := Parse([]byte(line), readAt); ok {
 			t.Errorf("%s: %+v", line, e)
 		}
+	}
+}
+
+// Anybody who reaches the port may send anything: a message beside the one that was taken for the record's, say.
+func TestARecordWithTwoMessagesEndsNothing(t *testing.T) {
+	log := `{"inner":{"msg":"Probe failed"},"msg":"I1122 14:38:27.064857   29116 x.go:1] "}` + "\n"
+	if events := eventsOf([]byte(log), blockSize); len(events) > 0 {
+		t.Errorf("%+v", events)
 	}
 }
 
