@@ -54,12 +54,16 @@ func list(patterns []string) listing {
 	return l
 }
 
-// match walks pattern element by element, listing the directory of each.
+// match walks pattern element by element, listing the directory of each. What is found beside directories is passed over
+// where the pattern goes on below it.
 func (l *listing) match(pattern string) []string {
-	paths := []string{"/"}
+	paths, found := []string{"/"}, false // by a wildcard
 	for element := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
 		var next []string
 		for _, dir := range paths {
+			if info, err := os.Stat(dir); found && err == nil && !info.IsDir() {
+				continue
+			}
 			if !isPattern(element) && element != filepath.Base(pattern) {
 				next = append(next, filepath.Join(dir, element))
 				continue
@@ -70,7 +74,7 @@ func (l *listing) match(pattern string) []string {
 				}
 			}
 		}
-		paths = next
+		paths, found = next, isPattern(element)
 	}
 	return paths
 }

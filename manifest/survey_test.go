@@ -82,3 +82,42 @@ func TestSurvey(t *testing.T) {
 		t.Errorf("got %v of nothing", got)
 	}
 }
+
+// A pattern may go on below a wildcard, which other things match than directories.
+func TestWildcardsForDirectories(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, d := range []string{"web", "empty"} {
+		if err := os.Mkdir(at(d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"config.yaml", "web/pod.yaml", "web/notes"} {
+		if err := os.WriteFile(at(name), []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("web", at("link")); err != nil {
+		t.Fatal(err)
+	}
+	l := list([]string{at("*/pod.yaml")})
+	var files []string
+	for _, f := range l.files {
+		files = append(files, f.path)
+	}
+	if want := []string{at("link/pod.yaml"), at("web/pod.yaml")}; !slices.Equal(files, want) {
+		t.Errorf("have %q, want %q", files, want)
+	}
+	for dir, err := range l.dirs {
+		if err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if _, asked := l.dirs[at("web")]; !asked {
+		t.Error("web was not looked into")
+	}
+	// Without a wildcard it is somebody's intent.
+	if l := list([]string{at("config.yaml/*.yaml")}); l.dirs[at("config.yaml")] == nil {
+		t.Error("a file that is to be a directory")
+	}
+}
