@@ -143,8 +143,11 @@ const (
 
 // A description is what a kubelet says of itself. It holds for the life of its process.
 type description struct {
-	config     *Config
-	version    string
+	config  *Config
+	version string
+	// What may be that of a kubelet before, because this one could not be asked for it yet.
+	formerConfig, formerVersion bool
+
 	generation uint64    // of the connections it was read over
 	again      time.Time // when to ask again
 }
@@ -161,24 +164,25 @@ func (c *Client) describe(ctx context.Context) (*Config, string) {
 	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, describeTimeout))
 	defer cancel()
 	d := c.described
+	d.formerConfig, d.formerVersion = d.formerConfig || another, d.formerVersion || another
 	wait := knownFor
 	config, configErr := ask(c.servers, func(s *server) (*Config, error) { return s.config(ctx) })
 	switch {
 	case configErr == nil:
-		d.config = config
+		d.config, d.formerConfig = config, false
 	case refuses(configErr):
 		wait = refusedFor
-		if another {
-			d.config = nil
+		if d.formerConfig {
+			d.config, d.formerConfig = nil, false
 		}
 	default:
 		wait = failedFor
 	}
-	if another || d.version == "" {
+	if d.formerVersion || d.version == "" {
 		version, err := ask(c.servers, func(s *server) (string, error) { return s.version(ctx) })
 		switch {
 		case err == nil || refuses(err):
-			d.version = version
+			d.version, d.formerVersion = version, false
 		default:
 			wait = min(wait, failedFor)
 		}
