@@ -24,7 +24,7 @@ Exit codes: 0 serve would start with it and do all of it, 1 it would not or a po
   staticpod-exporter check-config --config.file /etc/staticpod-exporter/config.yaml && systemctl reload staticpod-exporter`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			configuration, err := loader{c.Flags()}.load()
+			configuration, err := loader{flags: c.Flags()}.load()
 			if err != nil {
 				fmt.Fprintln(c.OutOrStdout(), output.PrintableText(err.Error()))
 				return errInvalid

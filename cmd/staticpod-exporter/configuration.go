@@ -50,11 +50,16 @@ func start(l loader) (c *configuration, bad, err error) {
 }
 
 // sources loads the configuration anew and says where definitions come from: by the new one when it can be
-// used, else by the last good one, with the error.
+// used, else by the last good one, with the error. A file that is gone is no configuration without one: that is for
+// the next start.
 func (c *configuration) sources() (manifest.Sources, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next, err := c.loader.load()
+	if err == nil && next.Path == "" && c.good.Path != "" {
+		// Taken for none it would take its definitions along, and the places of all others.
+		err = fmt.Errorf("configuration: %w", &fs.PathError{Op: "open", Path: c.good.Path, Err: fs.ErrNotExist})
+	}
 	if err == nil {
 		c.warnOfRestart(next)
 		c.good = next

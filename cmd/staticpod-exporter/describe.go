@@ -122,7 +122,7 @@ func kubeletLines(ctx context.Context, flags *pflag.FlagSet, exporter *client, s
 	if !named && !here(exporter.base.Hostname()) {
 		return nil, "it is on the node of the exporter: run this there, or name a copy with --kubelet.log"
 	}
-	config, err := loader{flags}.load()
+	config, err := loader{flags: flags}.load()
 	if err != nil {
 		return nil, fmt.Sprintf("it was not looked for: %v", err)
 	}

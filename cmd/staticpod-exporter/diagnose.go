@@ -44,7 +44,7 @@ Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.`,
 			if form != "text" && form != "json" {
 				return usageError{fmt.Errorf("unknown output %q: there are text, json", form)}
 			}
-			checks := checksOf(loader{c.Flags()})
+			checks := checksOf(loader{flags: c.Flags()})
 			return runChecks(c.Context(), checks, form, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}

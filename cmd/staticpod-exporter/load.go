@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,7 @@ const envPrefix = "STATICPOD_EXPORTER"
 // A loader reads the configuration from flags, environment and file, as often as it is asked to.
 type loader struct {
 	flags *pflag.FlagSet
+	usual string // the file that is read when none is named and it is there; "" is defaultConfigFile
 }
 
 // A loaded is one configuration with the file it came from.
@@ -55,10 +57,11 @@ func (l loader) path() (string, error) {
 	if path != "" {
 		return filepath.Abs(path)
 	}
-	if _, err := os.Stat(defaultConfigFile); errors.Is(err, fs.ErrNotExist) {
+	path = cmp.Or(l.usual, defaultConfigFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	return defaultConfigFile, nil
+	return path, nil
 }
 
 // decode reads a configuration from a file's content. A fresh Viper for every load: it has no memory that

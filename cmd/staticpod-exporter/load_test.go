@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +25,7 @@ func newLoader(t *testing.T, arguments ...string) loader {
 	if err := f.Parse(arguments); err != nil {
 		t.Fatal(err)
 	}
-	return loader{f}
+	return loader{flags: f}
 }
 
 func writeFile(t *testing.T, content string) string {
@@ -185,6 +189,44 @@ func TestStartFallsBackToTheLastGoodConfiguration(t *testing.T) {
 	}
 	if _, _, err := start(newLoader(t, "--config.file="+path, "--manifest.state-directory="+t.TempDir())); err == nil {
 		t.Error("it starts with a bad configuration where none was good before")
+	}
+}
+
+// Nobody takes a pod away by moving the exporter's own file aside, be it the one that need not be there.
+func TestAConfigurationThatVanishesStaysInForce(t *testing.T) {
+	content := "manifest: {files: [/srv/pods/*.yaml], state-directory: " + t.TempDir() + "}\nmachine: {pods: []}\n"
+	usual := writeFile(t, content)
+	l := newLoader(t)
+	l.usual = usual
+	c, bad, err := start(l)
+	if bad != nil || err != nil {
+		t.Fatal(bad, err)
+	}
+	c.log = slog.New(slog.DiscardHandler)
+	moved := usual + ".bak"
+	if err := os.Rename(usual, moved); err != nil {
+		t.Fatal(err)
+	}
+	sources, err := c.sources()
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), usual) {
+		t.Errorf("error %v", err)
+	}
+	if sources.ConfigPath != usual || string(sources.Config) != content || !slices.Equal(sources.Patterns, []string{"/srv/pods/*.yaml"}) {
+		t.Errorf("sources: %+v", sources)
+	}
+	if err := os.Rename(moved, usual); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.sources(); err != nil {
+		t.Error(err)
+	}
+	// Who starts it without one means it.
+	l.usual = moved
+	if c, bad, err = start(l); bad != nil || err != nil {
+		t.Fatal(bad, err)
+	}
+	if sources, err := c.sources(); err != nil || sources.ConfigPath != "" {
+		t.Errorf("sources: %+v, %v", sources, err)
 	}
 }
 

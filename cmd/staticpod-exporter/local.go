@@ -39,9 +39,9 @@ func registerLocalFlags(command *cobra.Command) {
 func openLocal(flags *pflag.FlagSet, notes io.Writer) (*local, error) {
 	l := &local{}
 	var err error
-	if l.loaded, err = (loader{flags}).load(); err != nil {
+	if l.loaded, err = (loader{flags: flags}).load(); err != nil {
 		unusable := err
-		if l.loaded, err = (loader{flags}).decode("", nil); err != nil {
+		if l.loaded, err = (loader{flags: flags}).decode("", nil); err != nil {
 			return nil, err
 		}
 		fmt.Fprintf(notes, "%s: %s; going on without it\n", program, output.Printable(unusable.Error()))

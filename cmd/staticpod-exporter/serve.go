@@ -55,7 +55,7 @@ SIGTERM and SIGINT end it; the pods run on.`,
   staticpod-exporter serve --manifest.listen ""`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			configuration, bad, err := start(loader{c.Flags()})
+			configuration, bad, err := start(loader{flags: c.Flags()})
 			if err != nil {
 				return err
 			}
