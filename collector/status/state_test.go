@@ -34,6 +34,38 @@ func (s *story) restart() {
 	s.last = next.restored
 }
 
+// What the log says of a pod that is no static one has nothing written to the disk, however often it says so; of one that it
+// is the first to tell of, it is written with the pod.
+func TestTheWordsOnOthersAreNotWorthASave(t *testing.T) {
+	s := tell(t, running())
+	fail := func(uid string) {
+		s.say(kubeletlog.Event{Kind: kubeletlog.SyncFailed, UID: uid, Failures: []kubeletlog.Failure{
+			{Action: "StartContainer", Target: "c", Reason: "CrashLoopBackOff", Message: "back-off"}}})
+		s.say(kubeletlog.Event{Kind: kubeletlog.PullBegun, UID: uid, Container: "c"})
+		s.then(10 * time.Second)
+	}
+	saved := s.last.memory.mark()
+	for range 3 {
+		fail("of-another-pod")
+	}
+	if now := s.last.memory.mark(); now != saved {
+		t.Errorf("have %+v, want %+v", now, saved)
+	}
+	fail(string(s.pods[0].UID))
+	if now := s.last.memory.mark(); now.changes == saved.changes || now.laps == saved.laps {
+		t.Errorf("%+v", now)
+	}
+
+	d := s.define("new", manifest.SourceHTTP)
+	s.definitions = s.definitions[:1]
+	fail(string(d.UID))
+	saved = s.last.memory.mark()
+	s.run(d)
+	if now := s.then(time.Second).last.memory; now.mark() == saved || now.state().Words[string(d.UID)] == nil {
+		t.Errorf("%+v", now.mark())
+	}
+}
+
 func TestRestart(t *testing.T) {
 	t.Run("versions go on", func(t *testing.T) {
 		s := tell(t, running())

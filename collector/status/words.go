@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/staticpod-exporter/staticpod-exporter/collector/kubeletlog"
+	"github.com/staticpod-exporter/staticpod-exporter/cri"
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
@@ -83,14 +84,28 @@ func (r *round) word(e kubeletlog.Event, change func(*podWords)) {
 	w.Last = latest(w.Last, plain(e.At))
 	w.Namespace, w.Pod = cmp.Or(e.Namespace, w.Namespace), cmp.Or(e.Pod, w.Pod)
 	change(&w)
-	if old := r.next.words[uid]; old != nil && old.equal(&w) {
+	old := r.next.words[uid]
+	if old != nil && old.equal(&w) {
 		return // it was read before
-	} else if old == nil && len(w.Pulls) > 0 || old != nil && !slices.Equal(old.Pulls, w.Pulls) {
-		r.next.laps++
+	}
+	if r.knows(uid) { // the log tells as much of every other pod of the node, of which nothing needs to be written down
+		r.next.changes++
+		if old == nil && len(w.Pulls) > 0 || old != nil && !slices.Equal(old.Pulls, w.Pulls) {
+			r.next.laps++
+		}
 	}
 	r.ownWords()
 	r.next.words[uid] = &w
-	r.next.changes++
+}
+
+// knows reports whether a UID is that of a static pod, as far as any input but the log tells. Of one that the log is the
+// first to tell of the words are written down with its status.
+func (r *round) knows(uid string) bool {
+	if r.next.listed[uid] || slices.ContainsFunc(r.next.sandboxes, func(s *cri.Sandbox) bool { return s.UID == uid }) {
+		return true
+	}
+	set := r.o.Manifest
+	return set != nil && slices.ContainsFunc(set.Definitions, func(d *manifest.Definition) bool { return string(d.UID) == uid })
 }
 
 func (w *podWords) equal(v *podWords) bool {
