@@ -458,6 +458,41 @@ func TestALineComesInPieces(t *testing.T) {
 	n.expect(0, 0, 2)
 }
 
+// A kubelet's log in text does not say of which zone its clock is, and an exporter in a container may have another. What it is
+// seen to write was written now; of what was there before nobody can tell.
+func TestALineOfAnotherZone(t *testing.T) {
+	n := newNode(t)
+	n.open()
+	const behind = 5 * time.Hour
+	write := func() time.Time {
+		t.Helper()
+		now := time.Now()
+		_, err := fmt.Fprintf(n.out, "E%s   29116 file.go:186] \"Could not process manifest file\" err=\"invalid\" path=\"/m/0\"\n",
+			now.Add(-behind).Format("0102 15:04:05.000000"))
+		n.check(err)
+		return now
+	}
+	read := func() Event {
+		t.Helper()
+		n.tail().pass(t.Context())
+		events, _, _ := n.f.Drain()
+		if len(events) != 1 {
+			t.Fatalf("events %+v", events)
+		}
+		return events[0]
+	}
+	if at, e := write(), read(); at.Sub(e.At).Round(time.Minute) != behind {
+		t.Errorf("before: %s, written at %s", e.At, at)
+	}
+	if at, e := write(), read(); e.At.Sub(at) < 0 || e.At.After(e.Read) {
+		t.Errorf("since: %s, written at %s and read at %s", e.At, at, e.Read)
+	}
+	n.restart()
+	if at, e := write(), read(); at.Sub(e.At).Round(time.Minute) != behind {
+		t.Errorf("while nobody read: %s, written at %s", e.At, at)
+	}
+}
+
 func TestALineIsNeverEnded(t *testing.T) {
 	n := newNode(t)
 	n.write(1)

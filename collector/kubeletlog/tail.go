@@ -28,6 +28,7 @@ type tail struct {
 	last    position  // where cur was left, to find that place again
 	missing time.Time // since when there is no log at path, while cur is still read
 	saw     time.Time // when cur last grew
+	ended   time.Time // when all there was had been read last
 	gaps    uint64    // not yet published
 }
 
@@ -138,14 +139,25 @@ func (t *tail) toEnd(ctx context.Context) (n int64, err error) {
 		}
 		t.cur.info = info
 		if got == 0 {
+			t.ended = time.Now()
 			return n, nil
 		}
 		t.cur.offset += int64(got)
 		n += int64(got)
+		t.decoder.written = t.written()
 		t.decoder.take(got)
 		t.publish(ctx, got)
 	}
 	return n, ctx.Err()
+}
+
+// written is when what is read now was written, zero when that may be long ago. What comes after the end was just written,
+// whatever the zone of its clock is.
+func (t *tail) written() time.Time {
+	if now := time.Now(); now.Sub(t.ended) < zoneDistance/10 {
+		return now
+	}
+	return time.Time{}
 }
 
 // rewind goes on after a truncation: where the file was cut, or else as after a restart, in the copy of what
