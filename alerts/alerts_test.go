@@ -275,7 +275,7 @@ func TestPint(t *testing.T) {
 		t.Error(err)
 	}
 	for _, mistake := range []struct{ file, right, wrong, found string }{
-		{"alerts.yaml", "group by (job) (staticpod_exporter_build_info)", "group by (version) (staticpod_exporter_build_info)", "promql/impossible"},
+		{"alerts.yaml", "count by (job) (up == 0) >=", "count by (instance) (up == 0) >=", "promql/impossible"},
 		{"alerts.yaml", "staticpod_input_up{input!~\"kubelet|runtime\"}", "staticpod_input_up{input!~\"kubelet\"}", "promql/regexp"},
 		{"alerts.yaml", "max by (job, instance) (\n            staticpod_input_last", "max by (job) (\n            staticpod_input_last", "alerts/template"},
 		{"alerts.yaml", "severity: info", "severity: notice", "rule/label"},

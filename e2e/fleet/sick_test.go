@@ -59,6 +59,11 @@ func TestSickFleets(t *testing.T) {
 				n.life.add(episode{kind: off, pod: -1, begin: at, end: long})
 			}
 		}, "", map[string]int{"StaticPodExporterDown": 3}},
+		{"a-site-that-is-lost", func(nodes []*node) { // as a whole: none of the job is left to tell that it was one of exporters
+			for _, n := range nodes {
+				n.life.add(episode{kind: off, pod: -1, begin: at, end: long})
+			}
+		}, "StaticPodFleetExportersDown", map[string]int{"StaticPodExporterDown": 60}},
 		{"one-pod-of-a-control-plane", func(nodes []*node) { failing(nodes[0], 1, at) }, "StaticPodNotReady", nil},
 		{"a-control-plane-without-a-pod", func(nodes []*node) {
 			nodes[0].life.add(episode{kind: refusedNew, pod: 2, begin: at, end: long, reason: "ManifestInvalid", level: "critical"})
