@@ -258,6 +258,31 @@ func TestReasonsLeadToAlerts(t *testing.T) {
 	}
 }
 
+// In the recipe what is wrong with one job silences no alert on another: there may be fleets beside a control plane.
+func TestInhibitionIsOfOneJob(t *testing.T) {
+	content, err := os.ReadFile("../docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(content), "\ninhibit_rules:\n")
+	recipe, _, _ = strings.Cut(recipe, "```")
+	var inhibitions []struct {
+		Source []string `yaml:"source_matchers"`
+		Target []string `yaml:"target_matchers"`
+		Equal  []string `yaml:"equal"`
+	}
+	if err := yaml.Unmarshal([]byte(recipe), &inhibitions); err != nil || len(inhibitions) == 0 {
+		t.Fatalf("%d inhibitions: %v", len(inhibitions), err)
+	}
+	for _, i := range inhibitions {
+		ofAll := i.Source[0] == `alertname="StaticPodExporterAbsent"`
+		ofOthers := !strings.Contains(i.Target[0], "StaticPod") // which have a job of their own
+		if !ofAll && !ofOthers && !slices.Contains(i.Equal, "job") {
+			t.Errorf("%s inhibits %s of any job", i.Source, i.Target)
+		}
+	}
+}
+
 func TestPromtool(t *testing.T) {
 	for _, args := range [][]string{
 		{"check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml", "rules.yaml"},
