@@ -314,7 +314,8 @@ func (b past) problem(p manifest.Problem, ofPod bool, uid string) (manifest.Prob
 		if ofPod { // the kubelet may give the same failure of the same container another name of its own
 			return q.Field == p.Field
 		}
-		return q.Detail == p.Detail && (q.Path == "" || p.Path == "") // one that was found before its place was known
+		moved := q.Path == p.Path && q.Field == p.Field && p.Field != ""       // with what is above it in its file
+		return q.Detail == p.Detail && (q.Path == "" || p.Path == "" || moved) // or it was found before its place was known
 	})
 	if i < 0 {
 		return manifest.Problem{}, false

@@ -35,6 +35,32 @@ func (s *story) tells(want ...string) {
 	}
 }
 
+// A line that is put in above a problem moves it, and neither ends nor begins it.
+func TestAProblemThatMovesInItsFile(t *testing.T) {
+	s := tell(t, running())
+	at := func(line int, fields ...string) {
+		d := *s.definitions[0]
+		d.Problems = nil
+		for i, field := range fields {
+			d.Problems = append(d.Problems, manifest.Problem{
+				Reason: manifest.UnknownField, Level: manifest.Warning, Message: "unknown field", Path: d.Path, Line: line + i, Field: field, Since: noon})
+		}
+		s.definitions = []*manifest.Definition{&d}
+		s.then(time.Second)
+	}
+	at(7, "spec.a", "spec.b")
+	s.counted(manifest.UnknownField, 2)
+	at(8, "spec.a", "spec.b")
+	s.tells()
+	s.counted(manifest.UnknownField, 2)
+	if p := find(t, s.last, web).Spec.Problems; len(p) != 2 || p[0].Line != 8 {
+		t.Errorf("problems: %+v", p)
+	}
+	at(8, "spec.b", "spec.c") // the first is mended
+	s.tells("+ "+web+" UnknownField", "- "+web+" UnknownField")
+	s.counted(manifest.UnknownField, 3)
+}
+
 func TestTransitions(t *testing.T) {
 	s := tell(t, running())
 	s.tells()
