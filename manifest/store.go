@@ -87,6 +87,8 @@ type Store struct {
 	set      *Set
 	withheld string
 	accepted string // the revision that the kubelet is known to have taken last
+	told     told
+	acted    acted
 	changed  chan struct{}
 }
 
@@ -113,6 +115,7 @@ func Open(o Options) (*Store, error) {
 	if s.state.Node != "" && s.state.Node != node {
 		s.log.Warn("the node was renamed: the UID of every static pod changes, so all of them restart", "before", s.state.Node, "now", node)
 	}
+	s.acted = actedOn(s.state)
 	s.validator = NewValidator(Rules{Node: node})
 	s.set = &Set{Node: node, At: s.now(), Unread: true, Serving: o.Serving, Rejections: map[string]uint64{"validation": 0, "kubelet": 0}, LastReload: true}
 	s.withheld = "the definitions have not been read yet"
@@ -193,24 +196,6 @@ func (s *Store) Reload(context.Context) error {
 	return err
 }
 
-// SetKubelet tells what is known of the kubelet; a change is followed by a load.
-func (s *Store) SetKubelet(k Kubelet) {
-	s.loading.Lock()
-	if s.options.Serving {
-		k.Feed = Feed{} // it is fed by us, or should be
-	}
-	same := s.kubelet.equal(k)
-	if !s.kubelet.sameRules(k) {
-		s.validator = NewValidator(Rules{Node: s.Node(), Standalone: k.Standalone, FeatureGates: k.FeatureGates})
-	}
-	s.kubelet = k
-	s.loading.Unlock()
-	s.feeder.follow(k.Feed)
-	if !same {
-		s.reloadSoon()
-	}
-}
-
 // LookAgain has the list of another server read now: the kubelet has said something about it.
 func (s *Store) LookAgain() { s.feeder.look() }
 
@@ -221,40 +206,6 @@ func (s *Store) SetAddress(address string) {
 	next := *s.set
 	next.Address = address
 	s.publish(&next)
-}
-
-// SetRunning tells what runs on the node. It matters while the state is lost.
-func (s *Store) SetRunning(r Running) {
-	s.loading.Lock()
-	matters := s.state.lost && !maps.Equal(s.running, r) || s.running == nil
-	s.running = r
-	s.loading.Unlock()
-	if matters {
-		s.reloadSoon()
-	}
-}
-
-// Judge takes the kubelet's verdict on the served document.
-func (s *Store) Judge(v Verdict) {
-	s.loading.Lock()
-	next := judge(s.state, v, s.running)
-	changed := next != s.state
-	s.state = next
-	s.loading.Unlock()
-	if v.Accepted {
-		s.mu.Lock()
-		s.accepted = v.Revision
-		s.mu.Unlock()
-	}
-	if !changed {
-		return
-	}
-	if v.Accepted {
-		s.log.Debug("the kubelet accepted the list", "revision", v.Revision)
-	} else {
-		s.log.Warn("the kubelet refused the list", "revision", v.Revision, "err", v.Message)
-	}
-	s.reloadSoon()
 }
 
 func (s *Store) reloadSoon() {
@@ -269,6 +220,7 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	at := s.now()
+	s.hear()
 	sources, configErr := s.options.Load()
 	r, watched, problems := s.read(sources, at, deliberate || !s.loaded && s.options.AllowMassRemoval)
 	p := makePlan(s.state, r)
@@ -306,7 +258,7 @@ func (s *Store) load(deliberate bool) (recheck time.Time, err error) {
 	next.Rejections = s.countRejections(p.definitions)
 	next.LastReload = configErr == nil
 	s.logTransitions(s.set, &next)
-	s.withheld = p.withheld
+	s.withheld, s.acted = p.withheld, actedOn(p.state)
 	s.publish(&next)
 	return p.recheck, configErr
 }

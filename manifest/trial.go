@@ -12,12 +12,11 @@ import (
 // what ran before runs on meanwhile. A verdict on another document than the one served is out of date, and one
 // that was judged before changes nothing.
 func judge(prev *state, v Verdict, running Running) *state {
-	id := fmt.Sprint(v.Revision, v.Accepted, v.At.UnixNano())
-	if v.Revision == "" || v.Revision != prev.Served || id == prev.Judged {
+	if v.Revision == "" || v.Revision != prev.Served || v.id() == prev.Judged {
 		return prev
 	}
 	s := prev.clone()
-	s.Judged = id
+	s.Judged = v.id()
 	if v.Accepted {
 		for _, e := range s.Entries {
 			if e.Source == SourceHTTP {
@@ -61,6 +60,9 @@ func judge(prev *state, v Verdict, running Running) *state {
 	s.Trial.next()
 	return s
 }
+
+// id identifies a verdict.
+func (v Verdict) id() string { return fmt.Sprint(v.Revision, v.Accepted, v.At.UnixNano()) }
 
 // suspects lists the contents in the document that no kubelet is known to have taken, by namespace and name.
 func (s *state) suspects(running Running) []string {
