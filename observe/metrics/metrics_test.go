@@ -180,6 +180,22 @@ func TestProblemsThatLookAlikeAreOneSeries(t *testing.T) {
 	}
 }
 
+// A variable that cannot be used is in no file, and the alert has to name it. Of a pod's containers no place is given.
+func TestPlacesWithoutAFile(t *testing.T) {
+	s := &status.Snapshot{At: at(10), Node: "n1", Statuses: []*status.StaticPodStatus{
+		{Metadata: status.Metadata{ID: status.NodeID}, Spec: status.StatusSpec{Problems: []manifest.Problem{
+			{Reason: manifest.ConfigInvalid, Level: manifest.Critical, Field: "OTEL_LOGS_EXPORTER"},
+		}}},
+		{Metadata: status.Metadata{ID: "default/a-n1"}, Spec: status.StatusSpec{Pod: status.PodRef{Namespace: "default", Name: "a-n1"}, Problems: []manifest.Problem{
+			{Reason: status.CrashLoopBackOff, Level: manifest.Critical, Field: "spec.containers{a}"},
+		}}},
+	}}
+	want := map[string]float64{"OTEL_LOGS_EXPORTER": 1}
+	if diff := cmp.Diff(want, series(t, observed(s), problemInfo, "field")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // The newcomer of a duplicate name has no status of its own: its problem is told all the same, and none twice.
 func TestProblemsOfDefinitionsWithoutStatus(t *testing.T) {
 	m := observed(ugly())

@@ -111,7 +111,8 @@ func (set *problemSet) add(on subject, problem manifest.Problem, updated time.Ti
 	} else if since.Before(earliest) {
 		set.started[t] = since
 	}
-	if problem.Path == "" {
+	// What is wrong with the node's configuration may lie in a flag or a variable, which is its field.
+	if problem.Path == "" && (on != subject{} || problem.Field == "") {
 		return
 	}
 	at := place{on, problem.Reason, problem.Path, bounded(problem.Field), problem.Line}
