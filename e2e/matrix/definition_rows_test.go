@@ -123,12 +123,12 @@ var definitions = []row{
 		reason: "DuplicateName", words: "$NAME.yaml~", ready: true, must: []string{"StrayFile"}, also: []string{"StopPending"}},
 	{story: "an editor's autosave comes before the file, and only waits for it to go", name: "autosave", only: file,
 		before: pod(sleeps), act: func(p *play) { p.put("#$NAME.yaml#", pod(runs("sleep", "25h"))) },
-		mend: func(p *play) { p.remove("#$NAME.yaml#") }, also: []string{"ContainerExited", "StopPending"}, // the kubelet runs it until it looks again
+		mend: func(p *play) { p.remove("#$NAME.yaml#") }, also: restarted,
 		reason: "DuplicateName", words: "$NAME.yaml", ready: true, must: []string{"StrayFile"}},
 	{story: "two files define one pod", name: "same-name",
 		before: pod(sleeps), act: func(p *play) { p.put("$NAME-2.yaml", pod(runs("sleep", "25h"))) },
 		mend:   func(p *play) { p.remove("$NAME-2.yaml") },
-		also:   []string{"ContainerExited", "StopPending"}, // the kubelet runs the new one until it looks again
+		also:   restarted,
 		reason: "DuplicateName", words: "$NAME", field: "metadata.name", ready: true},
 	{story: "a pod of the list is in the kubelet's directory too", name: "both", only: http, most: 3, // of the pods, if the kubelet is quicker, and of the definitions
 		prepare: func(p *play) { p.fromOther("$NAME", pod(sleeps)) }, write: pod(runs("sleep", "25h")), mend: func(p *play) { p.remove(p.base) },
@@ -164,6 +164,10 @@ var definitions = []row{
 		before: pod(sleeps), write: "apiVersion: v1\nkind: Pod\nmetadata:\n  na\n",
 		reason: "ManifestMalformed", ready: true, must: []string{"LastRevisionKept"}},
 }
+
+// restarted is what may be told of a pod beside whose file another was that comes before it: the kubelet runs that one
+// until it looks again, and when it is removed it stops the pod of both until then.
+var restarted = []string{"ContainerExited", "StopPending", "CrashLoopBackOff", "UnplannedRecreation"}
 
 // port is the spec of a pod that has a port of the host.
 const port = `containers: [{name: main, image: "staticpod.test/pod:1", args: [sleep, 24h], ports: [{containerPort: $PORT, hostPort: $PORT}]}]`

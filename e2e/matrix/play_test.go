@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/await"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/exporter"
 	"github.com/staticpod-exporter/staticpod-exporter/e2e/node"
@@ -222,13 +220,13 @@ func (p *play) end() {
 // ready waits until the pod is Ready, without any problem, on /metrics and on /staticpodstatus.
 func (p *play) ready(cause time.Time) exporter.Status { return p.isReady(cause, p.id) }
 
-// isReady is ready for another pod.
+// isReady is ready for another pod. What is no more than worth knowing may be told still, if the row has it.
 func (p *play) isReady(cause time.Time, id string) exporter.Status {
 	p.Helper()
 	namespace, pod, _ := strings.Cut(id, "/")
 	_, err := p.first(p.Context(), cause, p.patience(), func(m exporter.Metrics) error {
 		ready, ok := m.Value("staticpod_ready", "namespace", namespace, "pod", pod)
-		if id != "node" && (!ok || ready != 1) || problem(m, id, "") {
+		if id != "node" && (!ok || ready != 1) || p.troubled(reasons(m, id)) {
 			s, ok := p.status(id)
 			return fmt.Errorf("not ready without problems on /metrics; it is %s", describe(s, ok))
 		}
@@ -236,13 +234,24 @@ func (p *play) isReady(cause time.Time, id string) exporter.Status {
 	})
 	p.must(err)
 	s, err := p.until(p.Context(), p.patience(), id, func(s exporter.Status, _ bool) error {
-		if !s.Spec.Ready || s.Spec.Reason != "" || len(s.Spec.Problems) > 0 {
+		var told []string
+		for _, o := range s.Spec.Problems {
+			told = append(told, o.Reason)
+		}
+		if !s.Spec.Ready || p.troubled(told) {
 			return errors.New("not ready without problems")
 		}
 		return nil
 	})
 	p.must(err)
 	return s
+}
+
+// troubled reports whether among reasons is one that should not be told of a pod that is ready.
+func (p *play) troubled(reasons []string) bool {
+	return slices.ContainsFunc(reasons, func(reason string) bool {
+		return p.levels[reason] != "info" || !slices.Contains(p.row.also, reason)
+	})
 }
 
 // absent waits until there is no such status.
@@ -291,8 +300,13 @@ func (p *play) besides() []string {
 	return p.row.must
 }
 
-// problem reports whether a page has a problem of the status with that ID, of that reason or of any.
+// problem reports whether a page has a problem of the status with that ID, of that reason.
 func problem(m exporter.Metrics, id, reason string) bool {
+	return slices.Contains(reasons(m, id), reason)
+}
+
+// reasons are those of the problems that a page has of the status with that ID.
+func reasons(m exporter.Metrics, id string) (found []string) {
 	labels := map[string]string{}
 	switch namespace, pod, _ := strings.Cut(id, "/"); {
 	case strings.HasPrefix(id, "file:"):
@@ -302,15 +316,20 @@ func problem(m exporter.Metrics, id, reason string) bool {
 	default:
 		labels["namespace"], labels["pod"] = namespace, pod
 	}
-	if reason != "" {
-		labels["reason"] = reason
-	}
-	return slices.ContainsFunc(m["staticpod_problem_start_timestamp_seconds"].GetMetric(), func(series *dto.Metric) bool {
-		return !slices.ContainsFunc(series.GetLabel(), func(l *dto.LabelPair) bool {
+	for _, series := range m["staticpod_problem_start_timestamp_seconds"].GetMetric() {
+		reason, other := "", false
+		for _, l := range series.GetLabel() {
 			want, asked := labels[l.GetName()]
-			return asked && want != l.GetValue()
-		})
-	})
+			other = other || asked && want != l.GetValue()
+			if l.GetName() == "reason" {
+				reason = l.GetValue()
+			}
+		}
+		if !other {
+			found = append(found, reason)
+		}
+	}
+	return found
 }
 
 // clear takes away all of the play.
