@@ -193,7 +193,7 @@ func (r *round) giveUp(before []*podFacts) {
 			continue
 		}
 		r.reword(p.uid, func(f *failure) bool { return f.Reason != TerminationStuck })
-		if p.untouched || p.rejected() {
+		if p.untouched || p.rejected() || !r.world.runtime.configured {
 			continue
 		}
 		r.ownEnding()

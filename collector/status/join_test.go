@@ -171,3 +171,20 @@ func TestInfo(t *testing.T) {
 		t.Errorf("a snapshot of nothing: %+v", s)
 	}
 }
+
+// What should end is remembered for what the runtime says of it: where none is asked nothing ever would be forgotten.
+func TestPodsThatAreGivenUpWithoutARuntime(t *testing.T) {
+	s := running()
+	s.without(collector.InputRuntime)
+	st := tell(t, s)
+	for range 3 {
+		st.edit("web")
+		st.serve()
+		st.pods = nil
+		st.run(st.definition("web"))
+		st.then(time.Hour)
+	}
+	if n := len(st.last.memory.ending); n > 0 {
+		t.Errorf("%d pods", n)
+	}
+}
