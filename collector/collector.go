@@ -97,6 +97,7 @@ type Collector struct {
 	options Options
 	log     *slog.Logger
 	cycle   cycle
+	clock   clock
 
 	manifests InputState
 	kubelet   *source[kubelet.View]
@@ -289,8 +290,12 @@ func (c *Collector) observe(now time.Time) *Observation {
 		})
 		c.cycle.span.SetAttributes(eventsKey.Int(len(o.Log)))
 	}
-	for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.events, &c.mirrors.state} {
-		s.setBack(now)
+	if c.clock.set(now) {
+		for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.events, &c.mirrors.state} {
+			if s.Configured {
+				s.Since = now
+			}
+		}
 	}
 	o.At = now
 	o.Inputs = []InputState{c.manifests, c.kubelet.state, c.runtime.state, c.events, c.mirrors.state}

@@ -670,23 +670,32 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A clock that is set back leaves onsets in the future, from which whoever reads them would wait for long.
-func TestOnsetsFollowAClockThatIsSetBack(t *testing.T) {
-	c := New(Options{})
-	c.cycle.base = t.Context()
-	c.cycle.begin()
-	now := time.Now()
-	before := now.Add(-time.Minute)
-	c.kubelet.state.Since, c.runtime.state.Since = now.Round(0).Add(2*time.Hour), before
-	o := c.observe(now)
-	if since := o.Input(InputKubelet).Since; !since.Equal(now) {
-		t.Errorf("since %s, want %s", since, now)
-	}
-	if since := o.Input(InputRuntime).Since; !since.Equal(before) {
-		t.Errorf("since %s, want %s", since, before)
-	}
-	if since := c.observe(now.Add(time.Minute)).Input(InputKubelet).Since; !since.Equal(now) {
-		t.Errorf("later: since %s, want %s", since, now)
+// Onsets by a clock that was set are in the future, or longer ago than they were.
+func TestOnsetsFollowAClockThatIsSet(t *testing.T) {
+	for step, anew := range map[time.Duration]bool{0: false, time.Second: false, 24 * time.Hour: true, -2 * time.Hour: true} {
+		c := New(Options{})
+		c.cycle.base = t.Context()
+		c.cycle.begin()
+		now := time.Now()
+		since := now.Add(-time.Minute)
+		for _, s := range []*InputState{&c.kubelet.state, &c.runtime.state} {
+			s.Configured, s.Since = true, since
+		}
+		c.clock = clock{now.Add(-time.Second - step).Round(0), now.Add(-time.Second)}
+		want := since
+		if anew {
+			want = now
+		}
+		for range 2 {
+			o := c.observe(now)
+			if k, r := o.Input(InputKubelet).Since, o.Input(InputRuntime).Since; !k.Equal(want) || !r.Equal(want) {
+				t.Errorf("set by %s: since %s and %s, want %s", step, k, r, want)
+			}
+			if since := o.Input(InputMirror).Since; !since.IsZero() {
+				t.Errorf("not configured: since %s", since)
+			}
+			now = now.Add(time.Minute)
+		}
 	}
 }
 

@@ -39,14 +39,6 @@ type InputState struct {
 	SourcesNotReady    bool          // the kubelet is up but has not seen all its pod sources
 }
 
-// setBack takes an onset that is yet to come for one of now: the node's clock was ahead, and was set back. Whoever waits
-// for time to pass since then would wait until the clock is there again.
-func (s *InputState) setBack(now time.Time) {
-	if now := now.Round(0); s.Since.Round(0).After(now) { // by the clock, which alone can be set
-		s.Since = now
-	}
-}
-
 // An Observation is what all inputs say, at one moment. It is immutable. A view whose input is down is the
 // last one it gave (with its own time), or nil when it never answered.
 type Observation struct {

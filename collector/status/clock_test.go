@@ -10,6 +10,21 @@ import (
 	"github.com/staticpod-exporter/staticpod-exporter/manifest"
 )
 
+// A clock that is set ahead, as by a node without one of its own that finds out what time it is, lets nothing be late that
+// had its time yet.
+func TestAClockThatIsSetAhead(t *testing.T) {
+	s := tell(t, running())
+	s.polls = false
+	s.edit("web")
+	s.serve()
+	s.fetch(s.now)
+	s.then(time.Second).is(web, "")
+	s.setBack(-24 * time.Hour)
+	s.then(0).is(web, "")
+	s.then(10*time.Second).is(web, "")
+	s.then(4*checkFrequency).is(web, KubeletNotFetching)
+}
+
 // setBack sets the clock of the node, whose inputs the collector dates anew.
 func (s *scene) setBack(by time.Duration) {
 	s.now = s.now.Add(-by)
