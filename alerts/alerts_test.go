@@ -212,6 +212,28 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
+// A dashboard is opened with all that the alert knows of its variables: else it shows the first job there is, in which the
+// node may not be.
+func TestDashboardsShowWhatTheAlertIsAbout(t *testing.T) {
+	for _, r := range rules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		path, query, _ := strings.Cut(r.Annotations["dashboard_url"], "?")
+		content, err := os.ReadFile("../dashboards/" + strings.TrimPrefix(path, "/d/staticpod-") + ".json")
+		if err != nil {
+			t.Errorf("%s: %v", r.Alert, err)
+			continue
+		}
+		for _, label := range []string{"job", "instance"} {
+			wanted := strings.Contains(string(content), `"name": "`+label+`"`) && !strings.Contains(r.Expr, "absent(")
+			if given := strings.Contains(query, "var-"+label+"={{ $labels."+label+" | urlquery }}"); given != wanted {
+				t.Errorf("%s: %s: the variable %s is given: %t, want %t", r.Alert, r.Annotations["dashboard_url"], label, given, wanted)
+			}
+		}
+	}
+}
+
 // The document says of every reason which alert it leads to, and the rules agree.
 func TestReasonsLeadToAlerts(t *testing.T) {
 	content, err := os.ReadFile("../docs/runbooks.md")
