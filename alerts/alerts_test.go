@@ -29,6 +29,7 @@ type ruleFile struct {
 
 type rule struct {
 	Record, Alert, Expr, For string
+	KeepFiringFor            string `yaml:"keep_firing_for"`
 	Labels, Annotations      map[string]string
 }
 
@@ -71,6 +72,9 @@ func TestRulesAreComplete(t *testing.T) {
 			}
 			if d, err := time.ParseDuration(r.For); err != nil || d < 30*time.Second {
 				t.Errorf("for %q is less than two scrapes", r.For)
+			}
+			if kept, err := time.ParseDuration(r.KeepFiringFor); r.Labels["severity"] == "critical" && (err != nil || kept < 2*time.Minute) {
+				t.Errorf("keep_firing_for %q: a scrape that fails ends the page, and begins it anew", r.KeepFiringFor)
 			}
 			summary := r.Annotations["summary"]
 			if summary == "" || !unicode.IsUpper(rune(summary[0])) || !strings.HasSuffix(summary, ".") || strings.Contains(summary, "{{") {
