@@ -184,7 +184,7 @@ func (s *stream) open() error {
 }
 
 // beat tells the reader that we are there and that it has everything; to lines without bookmarks nothing can
-// be added.
+// be added. Those are given time all the same: over HTTP/2 a deadline ends a stream on which nobody writes.
 func (s *stream) beat(bookmarks bool) error {
 	switch {
 	case bookmarks:
@@ -192,7 +192,7 @@ func (s *stream) beat(bookmarks bool) error {
 	case s.events:
 		return s.text(": nothing new\n\n")
 	}
-	return nil
+	return s.control.SetWriteDeadline(time.Now().Add(s.patience))
 }
 
 // write sends one event whose data is a line of head and tail.

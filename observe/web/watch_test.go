@@ -125,6 +125,36 @@ func TestWatchWithoutBookmarks(t *testing.T) {
 	w.expect("updated a-a=2")
 }
 
+// Over HTTP/2, which is spoken where there is TLS, a server ends a stream at its deadline, though nobody writes: a watch on
+// which nothing happens outlasts that.
+func TestQuietWatchOverHTTP2(t *testing.T) {
+	const deadline = 300 * time.Millisecond
+	f := newFeed(pods("a-a"))
+	h := newHandler(options(f))
+	h.heartbeat, h.patience = deadline/10, deadline
+	server := httptest.NewUnstartedServer(h.routes())
+	server.EnableHTTP2, server.Config.WriteTimeout = true, deadline
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/staticpods?watch", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.ProtoMajor != 2 {
+		t.Fatal(response.Proto)
+	}
+	w := &watcher{t, bufio.NewReader(response.Body)}
+	w.expect("created a-a=1")
+	late := time.AfterFunc(3*deadline, func() { f.publish(pods("a-a=2")) })
+	defer late.Stop()
+	w.expect("updated a-a=2")
+}
+
 func TestServerSentEvents(t *testing.T) {
 	f := newFeed(pods("a-a"))
 	h := newHandler(options(f))
