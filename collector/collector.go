@@ -292,9 +292,7 @@ func (c *Collector) observe(now time.Time) *Observation {
 	}
 	if c.clock.set(now) {
 		for _, s := range []*InputState{&c.manifests, &c.kubelet.state, &c.runtime.state, &c.events, &c.mirrors.state} {
-			if s.Configured {
-				s.Since = now
-			}
+			s.clockSet(now)
 		}
 	}
 	o.At = now
