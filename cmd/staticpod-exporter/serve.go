@@ -191,6 +191,9 @@ func serve(ctx context.Context, c *configuration, allowMassRemoval bool, log *sl
 	g.Go(func() error { return reloadOnHangup(ctx, store, log) })
 	g.Go(func() error { return notify(ctx, log) })
 	err = g.Wait()
+	if saved := statuses.Save(remembered); err == nil { // what was judged last, while all else ended: the log is not read again
+		err = saved
+	}
 	log.Info("stopped; the pods run on")
 	return err
 }
