@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -53,7 +54,7 @@ func HostKubelet() (string, bool) {
 			continue
 		}
 		name, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
-		if err != nil || zombie(pid) || ours(pid) {
+		if err != nil || ending(pid) || ours(pid) {
 			continue
 		}
 		switch command := strings.TrimSpace(string(name)); command {
@@ -67,6 +68,12 @@ func HostKubelet() (string, bool) {
 		return "something listens on 127.0.0.1:10250", true
 	}
 	return "", false
+}
+
+// ending reports whether the process is about to be gone: it has no program left to tell whose it is by.
+func ending(pid int) bool {
+	_, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	return errors.Is(err, fs.ErrNotExist) || zombie(pid)
 }
 
 // ours reports whether the process belongs to a node of this package. One that just started has not joined its
