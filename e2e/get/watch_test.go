@@ -2,6 +2,7 @@ package get
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,10 @@ func parse(line string) (row, error) {
 // An operator who watches sees a pod come, break, mend and go, each change once and in order.
 func TestWatch(t *testing.T) {
 	n, e := start(t, "node1")
+	await.Nil(t, "the first observation", func(ctx context.Context) error { // before it there is nothing to watch
+		_, err := e.Statuses(ctx)
+		return err
+	})
 	cmd := exec.CommandContext(t.Context(), binary, "get", "staticpodstatus", "-o", "wide", "-w", "--address", e.URL())
 	cmd.Stderr = t.Output()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
